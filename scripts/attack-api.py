@@ -322,9 +322,15 @@ def attack(tool, stack, options, role, run, headers, context, selected, document
         kept = {method: operation for method, operation in item.items() if f"{method.upper()} {path}" in selected}
         if kept:
             paths[path] = json.loads(json.dumps(kept))
+    ids = {operation["operationId"] for item in paths.values() for operation in item.values()}
     for item in paths.values():
         for operation in item.values():
             operation["responses"].get("200", {}).get("content", {}).get("text/event-stream", {}).pop("schema", None)
+            for response in operation["responses"].values():
+                # A link to an operation of another run leads nowhere in this one.
+                links = response.get("links", {})
+                for name in [name for name, link in links.items() if link["operationId"] not in ids]:
+                    del links[name]
     (folder / "openapi.json").write_text(json.dumps({**document, "paths": paths}))
     # Left to itself, schemathesis signs up where it is given no token, and nobody would be somebody.
     (folder / "schemathesis.toml").write_text('hooks = "attack_api_hooks"\n[auth]\nauto-signup = false\n')

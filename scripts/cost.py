@@ -85,7 +85,7 @@ class Costs:
         own = len(re.findall(r"\n      Namespace: Lisa", self.template))
         secrets = self.template.count("Type: AWS::SecretsManager::Secret\n")
         rows = [(f"{metrics} metrics of alarms", self.of("alarm_metric", metrics)),
-                (f"{own} metrics of Lisa, in months in which something is lost", self.of("metric", own)),
+                (f"{own} metrics of Lisa, of things lost and of the models' cost, in months in which each occurs", self.of("metric", own)),
                 ("the dashboard, if it is not among the first three", self.of("dashboard", 1)),
                 (f"{secrets} secrets", self.of("secret", secrets)),
                 ("SQS, empty polls after the free million", self.of("sqs", max(0, self.input("idle_polls_per_month") - 1e6))),

@@ -44,6 +44,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// requests, and equal ones are apart.
 const MIX_STEP: usize = 7;
 const TICKS_PER_SECOND: f64 = 100.0;
+/// The number of times at which the memory is looked at during the load.
+const MEMORY_SAMPLES: u32 = 10;
 
 /// Sends mixed requests to an optimised stack at a fixed rate, 10 % of them questions. Prints Markdown.
 #[derive(Debug, Args)]
@@ -171,7 +173,8 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 
     let before = ProcessorTime::now()?;
     let started = Instant::now();
-    let outcomes = send(&arguments, &http, &stack, tenants).await?;
+    let (outcomes, mut memory) = send(&arguments, &http, &stack, tenants).await?;
+    memory.push(resident_mib()?);
     let took = started.elapsed();
     let used = ProcessorTime::now()?;
     if let Some(ended) = delivering.try_join_next() {
@@ -180,6 +183,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     delivering.shutdown().await;
     println!("{}\n", bench::machine()?);
     report(&arguments, &outcomes, took, before, used)?;
+    report_memory(&memory);
     let failed = outcomes.iter().filter(|outcome| !outcome.is_ok()).count();
     if arguments.check && failed > 0 {
         bail!("{failed} of {} requests were not answered with 2xx", outcomes.len());
@@ -254,14 +258,27 @@ async fn try_once(http: &Client, stack: &Stack, tenants: &[BenchTenant]) -> Resu
 }
 
 /// Sends the requests at their times, regardless of the answers. A time counts from the moment at which the request was
-/// due, so that a stall shows in all requests after it.
-async fn send(arguments: &Arguments, http: &Client, stack: &Stack, tenants: Vec<BenchTenant>) -> Result<Vec<Outcome>> {
+/// due, so that a stall shows in all requests after it. Returns the memory of this process at [`MEMORY_SAMPLES`] times, too.
+async fn send(
+    arguments: &Arguments,
+    http: &Client,
+    stack: &Stack,
+    tenants: Vec<BenchTenant>,
+) -> Result<(Vec<Outcome>, Vec<f64>)> {
     let (tenants, base_url) = (Arc::new(tenants), Arc::new(stack.base_url()));
     let begun = tokio::time::Instant::now();
     let mut running = JoinSet::new();
-    for number in 0..arguments.rate * arguments.seconds {
+    let count = arguments.rate * arguments.seconds;
+    let (mut outcomes, mut memory) = (Vec::with_capacity(usize::try_from(count)?), Vec::new());
+    for number in 0..count {
         let due = begun + Duration::from_secs(1) * number / arguments.rate;
         tokio::time::sleep_until(due).await;
+        if number % count.div_ceil(MEMORY_SAMPLES) == 0 {
+            memory.push(resident_mib()?);
+        }
+        while let Some(outcome) = running.try_join_next() {
+            outcomes.push(outcome?);
+        }
         let number = usize::try_from(number)?;
         let (http, tenants, base_url) = (http.clone(), Arc::clone(&tenants), Arc::clone(&base_url));
         running.spawn(async move {
@@ -280,7 +297,22 @@ async fn send(arguments: &Arguments, http: &Client, stack: &Stack, tenants: Vec<
             Outcome { call, status, has_retry_after, took_ms: due.elapsed().as_secs_f64() * 1e3 }
         });
     }
-    Ok(running.join_all().await)
+    outcomes.extend(running.join_all().await);
+    Ok((outcomes, memory))
+}
+
+/// The resident memory of this process in MiB: functions, gateway, fakes and load.
+fn resident_mib() -> Result<f64> {
+    let status = fs::read_to_string("/proc/self/status").context("/proc/self/status cannot be read")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("the kernel tells no VmRSS")?;
+    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().context("VmRSS is no number")?;
+    Ok(kib / 1024.0)
+}
+
+/// Prints the memory at equal distances from the first request to the last answer.
+fn report_memory(memory: &[f64]) {
+    let memory: Vec<_> = memory.iter().map(|mib| format!("{mib:.0}")).collect();
+    println!("Memory of this program from the first request to the last answer: {} MiB.", memory.join(", "));
 }
 
 impl Outcome {

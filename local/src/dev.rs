@@ -32,8 +32,10 @@ use crate::{
         models::{FakeModels, FakeReply},
         stripe::FakeStripe,
     },
-    functions, ocr_models,
-    running::RunningStack,
+    functions,
+    metrics::{self, MetricsServer},
+    ocr_models,
+    running::{self, RunningStack},
     secrets::LocalSecrets,
     servers::Servers,
     stack::{Stack, StackOptions},
@@ -68,6 +70,9 @@ pub struct Arguments {
     /// Answer with two fake language models; the second is the fallback of the first.
     #[arg(long)]
     fake_models: bool,
+    /// Serve Prometheus's metrics at this port of 127.0.0.1, under /metrics [default: 9464, or none where it is in use].
+    #[arg(long, value_name = "PORT")]
+    metrics_port: Option<u16>,
     /// Show only warnings and errors.
     #[arg(long, short, conflicts_with = "verbose")]
     quiet: bool,
@@ -115,20 +120,21 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let mut stack = Box::pin(Stack::start(&servers, options)).await?;
     stack.start_functions().await?;
     step.done("started");
+    let metrics = serve_metrics(arguments.metrics_port, &stack, progress).await?;
 
-    let mut running = None;
+    let file = data.join("demo.json");
+    running::write_settings(&file, &stack)?;
     if settings.contains_key("SUPABASE_URL") {
         progress.line("  SUPABASE_URL is set, so accounts are kept there and no demo tenants are created.");
     } else {
-        let file = data.join("demo.json");
         let step = progress.step("Demo tenants");
         let mut demo = demo::create_demo(&stack, &database, &secrets, &settings, fakes.manychat.as_ref()).await?;
         fakes.add_to_demo(&mut demo, &database).await?;
         demo.write(&file)?;
-        running = Some(RunningStack::announce(&file)?);
         step.done("ready");
         progress.line(&welcome(&stack.base_url(), has_console, &demo, &file));
     }
+    let running = RunningStack::announce(&file)?;
     fakes.send_stripe_events(&stack, settings.get("STRIPE_WEBHOOK_SECRET").unwrap_or(&secrets.stripe_webhook_secret));
     // The gateway opens after the demo file is written: a client that waits for the gateway finds this start's ports
     // in the file.
@@ -139,10 +145,27 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     progress.line("\n  Stopping …");
     // The stack ends before the servers that it uses.
     drop(running);
+    drop(metrics);
     drop(stack);
     drop(fakes);
     drop(servers);
     Ok(())
+}
+
+/// Serves the metrics at the named port, or at the usual one unless another program has it: several stacks may run.
+async fn serve_metrics(port: Option<u16>, stack: &Stack, progress: ProgressOutput) -> Result<Option<MetricsServer>> {
+    let step = progress.step("Metrics");
+    match (MetricsServer::start(port.unwrap_or(metrics::DEFAULT_PORT), stack).await, port) {
+        (Ok(server), _) => {
+            step.done(&server.url());
+            Ok(Some(server))
+        }
+        (Err(error), Some(_)) => Err(error),
+        (Err(_), None) => {
+            step.done("none: the port 9464 is in use, and --metrics-port names another");
+            Ok(None)
+        }
+    }
 }
 
 /// Chooses the embedding model of the environment, or else multilingual-e5-small, which is fetched if needed.

@@ -145,6 +145,14 @@ pub fn setting_overrides() -> Result<SettingsMap> {
     overrides_from(env_variable)
 }
 
+/// All functions' settings that are set in the environment, for a command that looks at a deployment.
+///
+/// # Errors
+/// Fails when a value is not Unicode.
+pub(crate) fn deployment_settings() -> Result<SettingsMap> {
+    settings_from(|_| true, env_variable)
+}
+
 /// The overrides among the values that `value_of` returns.
 fn overrides_from(value_of: impl Fn(&str) -> Result<Option<String>>) -> Result<SettingsMap> {
     const STACK_SETTINGS: [&str; 13] = [
@@ -162,24 +170,29 @@ fn overrides_from(value_of: impl Fn(&str) -> Result<Option<String>>) -> Result<S
         "WEBHOOK_QUEUE_URL",
         "EXPORT_QUEUE_URL",
     ];
-    let mut overrides = SettingsMap::new();
+    settings_from(|name| !name.starts_with("AWS_") && !STACK_SETTINGS.contains(&name), value_of)
+}
+
+/// The functions' settings with a wanted name among the values that `value_of` returns.
+fn settings_from(
+    is_wanted: impl Fn(&str) -> bool,
+    value_of: impl Fn(&str) -> Result<Option<String>>,
+) -> Result<SettingsMap> {
+    let mut settings = SettingsMap::new();
     // A setting may call for others, so the functions are asked again with what was found, until nothing is new.
     loop {
-        let read = |function: &Function| function.settings_with(overrides.clone()).names();
+        let read = |function: &Function| function.settings_with(settings.clone()).names();
         let names: BTreeSet<_> = functions::ALL.iter().flat_map(read).collect();
         let mut found = SettingsMap::new();
-        for name in names {
-            if name.starts_with("AWS_") || STACK_SETTINGS.contains(&name) || overrides.contains_key(name) {
-                continue;
-            }
+        for name in names.into_iter().filter(|name| is_wanted(name) && !settings.contains_key(*name)) {
             if let Some(value) = value_of(name)? {
                 found.insert(name.to_owned(), value);
             }
         }
         if found.is_empty() {
-            return Ok(overrides);
+            return Ok(settings);
         }
-        overrides.extend(found);
+        settings.extend(found);
     }
 }
 

@@ -10,7 +10,11 @@ mod event;
 mod response;
 mod routes;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use axum::{
@@ -24,7 +28,10 @@ use url::Url;
 use uuid::Uuid;
 
 use self::body::BodyError;
-use crate::lambda::{InvocationError, Lambda};
+use crate::{
+    lambda::{InvocationError, Lambda},
+    metrics,
+};
 
 pub use console::ConsoleFiles;
 pub use routes::RouteTable;
@@ -101,10 +108,14 @@ async fn handle(site: &Site, client: SocketAddr, request: Request) -> Response<B
         return too_large_response(&head, event::max_body_bytes(&event, event_bytes, MAX_PAYLOAD_BYTES));
     }
     if route.lambda.streams() {
-        // A Function URL has no timeout of its own: the function's timeout applies.
-        return route.lambda.stream(event).await.unwrap_or_else(|error| function_error_response(&route.lambda, &error));
+        // A Function URL has no timeout of its own: the function's timeout applies. The gateway does not count its requests.
+        let streamed = route.lambda.stream_measured(event).await;
+        return streamed.unwrap_or_else(|error| function_error_response(&route.lambda, &error));
     }
-    invoke(&route.lambda, event, &head.method).await
+    let started = Instant::now();
+    let response = invoke(&route.lambda, event, &head.method).await;
+    metrics::record_request(response.status().as_u16(), started.elapsed());
+    response
 }
 
 /// True for a request that API Gateway passes on: a path, one valid `Host` (in HTTP/1.0 also none), and header values
@@ -136,7 +147,7 @@ fn head_bytes(head: &Parts) -> usize {
 }
 
 async fn invoke(lambda: &Lambda, event: serde_json::Value, method: &Method) -> Response<Body> {
-    match tokio::time::timeout(INTEGRATION_TIMEOUT, lambda.invoke(event)).await {
+    match tokio::time::timeout(INTEGRATION_TIMEOUT, lambda.invoke_measured(event)).await {
         Ok(Ok(answer)) if answer.to_string().len() <= MAX_PAYLOAD_BYTES => response::from_answer(&answer, method)
             .unwrap_or_else(|error| {
                 tracing::error!(function = lambda.name(), error = format!("{error:#}"), "the answer is malformed");

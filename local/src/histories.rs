@@ -17,10 +17,14 @@ use std::{
 
 use anyhow::{Result, anyhow};
 use clap::Args;
+use shared::manychat;
 
 pub use judge::Coverage;
 
 use self::replay::Product;
+
+/// The number of times that a history is repeated because the machine was too slow for it.
+const MAX_SLOW_REPLAYS: u32 = 5;
 
 /// Generates histories from seeds and judges them. A history that fails prints the command that repeats it.
 #[derive(Debug, Args)]
@@ -79,14 +83,35 @@ pub fn judge_on_model(first_seed: u64, count: u64) -> Result<Coverage> {
 
 /// Replays the histories of `count` seeds on a database of their own.
 ///
+/// A history stops the clock of the database, but not that of a call: a worker gives ManyChat up after
+/// [`manychat::CALL_TIMEOUT`], while the model holds the call as long as the history wants. A history that fails after that
+/// time shows a slow machine, and is repeated.
+///
 /// # Errors
-/// Fails with the first history in which the database and the model differ after an event.
+/// Fails with the first history in which the database and the model differ after an event, and with a history that was
+/// too slow [`MAX_SLOW_REPLAYS`] times.
 pub async fn replay_on_database(first_seed: u64, count: u64) -> Result<Coverage> {
     let mut product = Product::start().await?;
     let mut coverage = Coverage::default();
     for seed in first_seed..first_seed + count {
-        let replayed = Box::pin(product.replay(seed)).await;
-        coverage.add(&replayed.map_err(|error| failure(seed, " --database", &format!("{error:#}")))?);
+        let mut slow_replays = 0;
+        let history = loop {
+            let started = Instant::now();
+            let replayed = Box::pin(product.replay(seed)).await;
+            match replayed {
+                Ok(history) => break history,
+                Err(error) if started.elapsed() < manychat::CALL_TIMEOUT || slow_replays == MAX_SLOW_REPLAYS => {
+                    return Err(failure(seed, " --database", &format!("{error:#}")));
+                }
+                Err(_) => {
+                    slow_replays += 1;
+                    eprintln!("  seed {seed} took {:.1} s: it is repeated", started.elapsed().as_secs_f64());
+                    // The workers of the former run still hold its conversations.
+                    product = Product::start().await?;
+                }
+            }
+        };
+        coverage.add(&history);
     }
     Ok(coverage)
 }

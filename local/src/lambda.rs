@@ -4,7 +4,7 @@
 use std::{
     fmt,
     sync::atomic::{AtomicI64, Ordering},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use axum::{body::Body, http::Response};
@@ -22,6 +22,8 @@ use shared::{
 use tokio::{sync::OnceCell, task::JoinSet};
 use tower::Service;
 use uuid::Uuid;
+
+use crate::metrics;
 
 /// A function with its settings and its timeout.
 pub struct Lambda {
@@ -130,6 +132,31 @@ impl Lambda {
             Ok(Some(Err(error))) => Err(InvocationError::Event(self.name(), error.to_string())),
             Ok(None) => Err(InvocationError::Event(self.name(), "it never ran".to_owned())),
         }
+    }
+}
+
+impl Lambda {
+    /// Handles one event as [`Lambda::invoke`] does, and records the invocation in the metrics.
+    ///
+    /// # Errors
+    /// Fails like [`Lambda::invoke`].
+    pub async fn invoke_measured(&self, event: Value) -> Result<Value, InvocationError> {
+        let started = Instant::now();
+        let outcome = self.invoke(event).await;
+        metrics::record_invocation(self.name(), outcome.is_err(), started.elapsed());
+        outcome
+    }
+
+    /// Handles one event as [`Lambda::stream`] does, and records the invocation in the metrics. The duration is that until
+    /// the answer begins.
+    ///
+    /// # Errors
+    /// Fails like [`Lambda::stream`].
+    pub async fn stream_measured(&self, event: Value) -> Result<Response<Body>, InvocationError> {
+        let started = Instant::now();
+        let outcome = self.stream(event).await;
+        metrics::record_invocation(self.name(), outcome.is_err(), started.elapsed());
+        outcome
     }
 }
 

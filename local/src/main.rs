@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use local::{
-    adopt, bench, bench_lists, bench_load, bench_pdf, bench_retrieval, bench_webhook, corpus, dev, embedding_mean,
-    eval, fuzz, histories, import_subscriptions, new_function, openapi, operator, phone, settings, stripe_event,
+    adopt, bench, bench_lists, bench_load, bench_pdf, bench_retrieval, bench_webhook, collection, corpus, dev, doctor,
+    embedding_mean, eval, fuzz, histories, import_subscriptions, new_function, openapi, operator, phone, settings,
+    stripe_event,
 };
 
 #[derive(Debug, Parser)]
@@ -18,8 +19,10 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Dev(dev::Arguments),
+    Doctor(doctor::Arguments),
     Phone(phone::Arguments),
     Openapi(openapi::Arguments),
+    Collection(collection::Arguments),
     Settings(settings::Arguments),
     Eval(eval::Arguments),
     EmbeddingMean(embedding_mean::Arguments),
@@ -56,8 +59,10 @@ fn main() -> ExitCode {
     }
     let outcome = match Arguments::parse().command {
         Command::Dev(arguments) => run_dev(arguments),
+        Command::Doctor(arguments) => run_doctor(arguments),
         Command::Phone(arguments) => run_phone(arguments),
         Command::Openapi(arguments) => openapi::run(&arguments),
+        Command::Collection(arguments) => collection::run(&arguments),
         Command::Settings(arguments) => run_settings(&arguments),
         Command::Eval(arguments) => run_eval(arguments),
         Command::EmbeddingMean(arguments) => embedding_mean::run(&arguments),
@@ -95,6 +100,11 @@ fn run_dev(arguments: dev::Arguments) -> anyhow::Result<()> {
     // Work on blocking threads cannot be cancelled. The process ends without waiting for it.
     runtime.shutdown_background();
     outcome
+}
+
+#[tokio::main]
+async fn run_doctor(arguments: doctor::Arguments) -> anyhow::Result<()> {
+    Box::pin(doctor::run(arguments)).await
 }
 
 #[tokio::main]

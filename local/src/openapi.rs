@@ -1,9 +1,14 @@
 //! `cargo openapi`: writes `openapi.json`, one document with the routes of all functions. Adds what holds for every
-//! operation: the error responses follow from the operation's inputs and its authorization.
+//! operation: the error responses follow from the operation's inputs and its authorization; examples and links follow from
+//! the schemas and the paths.
+
+mod examples;
+mod links;
+mod texts;
 
 use std::{collections::BTreeMap, fs};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
 use local_postgres::root;
 use serde_json::{Map, Value, json};
@@ -18,37 +23,13 @@ use shared::{
 };
 use utoipa::openapi::ComponentsBuilder;
 
+use self::texts::{ROLES, TAGS};
 use crate::functions;
 
 const DESCRIPTION: &str = "A WhatsApp assistant that answers from its tenants' documents. JSON over HTTPS. A success \
     answers `{\"success\":true,\"data\":…}`. A failure answers `{\"success\":false,\"error\":{…}}` with a stable \
     `code`, a message and the request's id. Times are RFC 3339 in UTC. A query parameter that an operation does not have \
     is refused with 422; the webhooks, the health check and the two pages of this documentation ignore it.";
-
-/// The tags of the operations, in the order of the document.
-const TAGS: [(&str, &str); 21] = [
-    ("auth", "Accounts, sign-in and access tokens."),
-    ("quota", "The number of questions left in the plan."),
-    ("context", "What an assistant must know of a user before it answers."),
-    ("user-config", "A user's own configuration: the data pod."),
-    ("documents", "The company's PDFs, from which questions are answered."),
-    ("query", "Questions, answered from the documents with page citations."),
-    ("webhooks", "Endpoints that ManyChat and Stripe call."),
-    ("conversations", "WhatsApp conversations with customers, and the handover between the assistant and a person."),
-    ("live-mode", "The mode of the assistant: sales, or answers from documents."),
-    ("products", "The catalogue: products and prices that the assistant may sell."),
-    ("orders", "Orders of customers, by WhatsApp or by hand."),
-    ("activities", "What happened in the company's conversations and orders."),
-    ("dashboard", "Figures by day and in total."),
-    ("changes", "What changed since a cursor, for whoever shows it live."),
-    ("customer", "The company's profile, settings and connections."),
-    ("webhook-endpoints", "The company's own URLs, to which its events are sent. `webhooks` has the events."),
-    ("billing", "Plan usage, invoiced periods, checkout and the payment portal."),
-    ("privacy", "The audit log of access to the company's data."),
-    ("admin", "Companies, for administrators."),
-    ("health", "The health check of the API."),
-    ("docs", "This OpenAPI document, and a page to read it and try requests."),
-];
 
 /// Renamed functions, each with its former name. Operation ids begin with the former name, because generated clients
 /// name their methods by operation id.
@@ -93,33 +74,38 @@ pub fn document() -> Result<String> {
     for function in functions::ALL {
         add(function, &mut paths, &mut schemas).with_context(|| function.name)?;
     }
-    let used = |tag: &str| paths.values().flat_map(operations).any(|(_, operation)| operation["tags"][0] == tag);
-    let tags: Vec<_> = TAGS.iter().filter(|(name, _)| used(name)).collect();
-    let document = json!({
+    refer_to_components(&mut schemas);
+    let tags = tags(&paths)?;
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Lisa",
             "version": env!("CARGO_PKG_VERSION"),
             "description": DESCRIPTION,
+            "contact": { "name": "The operator of the deployment that serves this document" },
             "license": { "name": "MIT", "identifier": "MIT" },
         },
         "servers": [{ "url": "/", "description": "The deployment that serves this document" }],
         "security": [{ "bearer": [] }],
-        "tags": tags.iter().map(|(name, about)| json!({ "name": name, "description": about })).collect::<Vec<_>>(),
+        "tags": tags,
         "paths": paths,
         "webhooks": EventType::ALL.iter().map(|event| (event.as_str(), webhook(*event))).collect::<BTreeMap<_, _>>(),
         "components": {
             "schemas": schemas,
-            "responses": errors().into_iter().map(|error| (name(&error), response(&error))).collect::<Map<_, _>>(),
+            "responses": errors()
+                .into_iter()
+                .map(|error| (name(&error), response(&error)))
+                .chain([("Throttled".to_owned(), throttled())])
+                .collect::<Map<_, _>>(),
             "parameters": { "Company": company_parameter() },
             "headers": headers(),
             "securitySchemes": { "bearer": {
                 "type": "http",
                 "scheme": "bearer",
                 "bearerFormat": "JWT",
-                "description": "The `access_token` of `POST /api/v1/auth/login`, or one of the Supabase project. The \
-                    name in an operation's requirement is the least role that may call it: `user`, a person; \
-                    `support_user`, a member of the company; `account_user`, its owner; `service`, another back end.",
+                "description": bearer_description(),
+                // For /docs, which explains the roles in a list.
+                "x-roles": ROLES.iter().map(|(role, about)| json!({ "name": role, "description": about })).collect::<Vec<_>>(),
             }, "manychat": {
                 "type": "apiKey",
                 "in": "header",
@@ -133,11 +119,57 @@ pub fn document() -> Result<String> {
             } },
         },
     });
+    examples::add(&mut document)?;
+    links::add(&mut document)?;
     Ok(serde_json::to_string_pretty(&document).context("the document cannot be written")? + "\n")
+}
+
+/// The tags that operations have, each with its description.
+fn tags(paths: &Map<String, Value>) -> Result<Vec<Value>> {
+    for (_, operation) in paths.values().flat_map(operations) {
+        let tag = operation["tags"][0].as_str().unwrap_or_default();
+        let is_described = TAGS.iter().any(|(name, _)| *name == tag);
+        ensure!(is_described, "the tag {tag} has no description: add it to local/src/openapi/texts.rs");
+    }
+    let used = |tag: &str| paths.values().flat_map(operations).any(|(_, operation)| operation["tags"][0] == tag);
+    let tags = TAGS.iter().filter(|(name, _)| used(name));
+    Ok(tags.map(|(name, about)| json!({ "name": name, "description": about })).collect())
 }
 
 fn operations(item: &Value) -> impl Iterator<Item = (&String, &Value)> {
     item.as_object().into_iter().flatten()
+}
+
+/// The operations below `paths` or `webhooks`, with their names, such as `GET /health`.
+fn operations_mut(paths: &mut Value) -> impl Iterator<Item = (String, &mut Value)> {
+    paths.as_object_mut().into_iter().flatten().flat_map(|(path, item)| {
+        let operations = item.as_object_mut().into_iter().flatten();
+        operations.map(move |(method, operation)| (format!("{} {path}", method.to_uppercase()), operation))
+    })
+}
+
+fn bearer_description() -> String {
+    let roles: Vec<_> = ROLES.iter().map(|(role, about)| format!("- `{role}`: {about}")).collect();
+    format!(
+        "The `access_token` of `POST /api/v1/auth/login`, or one of the Supabase project. The name in an operation's \
+         requirement is the least role that may call it:\n\n{}",
+        roles.join("\n"),
+    )
+}
+
+/// Replaces the data of the envelopes and lists, which are written out, by references to their components.
+fn refer_to_components(schemas: &mut Value) {
+    let names: Vec<_> = operations(schemas).map(|(name, _)| name.clone()).collect();
+    for wrapper in &names {
+        let Some(name) = wrapper.strip_prefix("Envelope_").or_else(|| wrapper.strip_prefix("List_")) else { continue };
+        let name = name.strip_prefix("Vec_").unwrap_or(name);
+        let component = schemas[name].clone();
+        let data = &mut schemas[wrapper]["properties"]["data"];
+        let data = if data["items"].is_object() { &mut data["items"] } else { data };
+        if *data == component {
+            *data = json!({ "$ref": format!("#/components/schemas/{name}") });
+        }
+    }
 }
 
 /// Adds a function's paths and schemas to the document.
@@ -173,16 +205,26 @@ fn webhook(event: EventType) -> Value {
         "type": "object",
         "required": ["id", "type", "version", "timestamp", "data"],
         "properties": {
-            "id": { "type": "string", "description": "The header `webhook-id`; the same at every attempt." },
+            "id": {
+                "type": "string",
+                "description": "The header `webhook-id`; the same at every attempt.",
+                "example": "evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69",
+            },
             "type": { "type": "string", "const": event.as_str() },
             "version": { "type": "integer", "const": webhook_endpoints::BODY_VERSION },
-            "timestamp": { "type": "string", "format": "date-time", "description": "Time of the event." },
+            "timestamp": {
+                "type": "string",
+                "format": "date-time",
+                "description": "Time of the event.",
+                "example": "2026-11-23T09:30:06Z",
+            },
             "data": { "$ref": format!("#/components/schemas/{}", event.data_schema()) },
         },
     });
     json!({ "post": {
         "operationId": format!("on_{}", event.as_str().replace('.', "_")),
         "tags": ["webhook-endpoints"],
+        "summary": texts::summary(event.description()),
         "description": event.description(),
         "security": [],
         "parameters": [
@@ -210,12 +252,14 @@ fn add_shared_parts(path: &str, operation: &mut Value) -> Result<()> {
         operation["security"].as_array().ok_or_else(|| anyhow!("use shared::routes!: it says who may call"))?;
     let role = scopes.iter().find_map(|one| one["bearer"].as_array()).map(|roles| roles.first().cloned());
     let is_public = scopes.iter().any(|one| one == &json!({}));
+    let access = texts::access(&operation["security"]);
     let asks_for = |scheme: &str| scopes.iter().any(|one| one.get(scheme).is_some());
     let (has_secret, is_signed) = (asks_for("manychat"), asks_for("stripeSignature"));
     let is_tenant_scoped =
         matches!(role.as_ref().and_then(Option::as_ref), Some(Value::String(role)) if role.ends_with("_user"));
     let is_rate_limited = operation[RATE_LIMIT_EXTENSION].is_string();
     let refuses_parameters = is_rate_limited && operation[RATE_LIMIT_EXTENSION] != "webhook";
+    describe(operation, &access);
     if is_public && role.is_none() {
         // An empty list overrides the document's default security requirement.
         operation["security"] = json!([]);
@@ -259,7 +303,20 @@ fn add_shared_parts(path: &str, operation: &mut Value) -> Result<()> {
     for status in statuses {
         responses.entry(status).or_insert(Value::Null);
     }
-    complete_responses(responses, is_rate_limited)
+    complete_responses(responses, is_rate_limited)?;
+    if !is_rate_limited {
+        responses.insert("429".to_owned(), json!({ "$ref": "#/components/responses/Throttled" }));
+    }
+    Ok(())
+}
+
+/// Sets the summary to the first statement of the handler's documentation, and the description to all of it, with who may
+/// call.
+fn describe(operation: &mut Value, access: &str) {
+    let parts = ["summary", "description"].map(|part| operation[part].as_str().unwrap_or_default().to_owned());
+    operation["summary"] = json!(texts::summary(&parts[0]));
+    let parts = parts.iter().map(String::as_str).chain([access]).filter(|part| !part.is_empty());
+    operation["description"] = json!(parts.collect::<Vec<_>>().join("\n\n"));
 }
 
 /// Adds headers and a description to the successes, and the shared body to the errors that have none.
@@ -275,10 +332,13 @@ fn complete_responses(responses: &mut serde_json::Map<String, Value>, is_rate_li
             continue;
         }
         response["headers"]["x-request-id"] = header("x-request-id");
-        // The body of a stream is a text of events. Its schema describes their data, which OpenAPI 3.1 has no place for.
+        // The body of a stream is a text of events. Its schema describes their data, by the names of the events, which
+        // OpenAPI 3.1 has no place for.
         if let Some(stream) = response.pointer_mut("/content/text~1event-stream") {
-            stream["x-events"] = stream["schema"].take();
-            stream["schema"] = json!({ "type": "string", "contentMediaType": "text/event-stream" });
+            let events = stream["schema"].take();
+            stream["schema"] =
+                json!({ "type": "string", "contentMediaType": "text/event-stream", "contentSchema": events });
+            stream["x-events"] = events;
         }
         for name in
             ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"].into_iter().filter(|_| is_rate_limited)
@@ -358,6 +418,16 @@ fn response(error: &ApiError) -> Value {
         "description": about,
         "headers": headers,
         "content": { "application/json": { "schema": schema, "example": error.body("JKJaXmPLvHcESHA=") } },
+    })
+}
+
+/// The answer of API Gateway, which knows neither the envelope nor the request's id, above its limit for the whole API.
+fn throttled() -> Value {
+    let message = json!({ "type": "string", "description": "One sentence for people." });
+    let schema = json!({ "type": "object", "required": ["message"], "properties": { "message": message } });
+    json!({
+        "description": "Too many requests to the whole API: the gateway answers by itself",
+        "content": { "application/json": { "schema": schema, "example": { "message": "Too Many Requests" } } },
     })
 }
 

@@ -105,9 +105,9 @@ pub async fn audit_verify(connection: ConnectionArguments) -> Result<()> {
     Ok(())
 }
 
-/// Seals all tenants' and data pods' keys and the secrets of webhook endpoints again with the first of SEALING_KEYS, so that
-/// older sealing keys can be removed. Can be stopped and repeated at any time. A key that its tenant changes meanwhile is skipped: the change sealed it with
-/// the first key already.
+/// Seals all tenants' and data pods' keys, the secrets of webhook endpoints and the new webhook secrets again with the first
+/// of SEALING_KEYS, so that older sealing keys can be removed. Can be stopped and repeated at any time. A key that its tenant
+/// changes meanwhile is skipped: the change sealed it with the first key already.
 ///
 /// # Errors
 /// Fails when none of SEALING_KEYS opens a key, after printing the tenants, or when the database cannot be reached.
@@ -123,7 +123,9 @@ pub async fn rotate_keys(connection: ConnectionArguments) -> Result<()> {
     println!("  {pods_resealed} keys of data pods sealed again");
     let (hooks_resealed, hooks_failed) = rotate_webhook_secrets(&db, &ring).await?;
     println!("  secrets of {hooks_resealed} webhook endpoints sealed again");
-    let failed = failed + pods_failed + hooks_failed;
+    let (secrets_resealed, secrets_failed) = rotate_new_webhook_secrets(&db, &ring).await?;
+    println!("  {secrets_resealed} new webhook secrets sealed again");
+    let failed = failed + pods_failed + hooks_failed + secrets_failed;
     if failed > 0 {
         bail!("{failed} keys could not be opened: is their key missing from SEALING_KEYS?");
     }
@@ -208,6 +210,32 @@ fn reseal_webhook_secrets(ring: &KeyRing, known: &SealedSecrets) -> Result<Optio
     let is_changed = secret != known.secret || previous_secret != known.previous_secret;
     let (endpoint, customer_id) = (known.endpoint, known.customer_id);
     Ok(is_changed.then_some(SealedSecrets { endpoint, customer_id, secret, previous_secret }))
+}
+
+/// Returns the numbers of new webhook secrets that were sealed again, and could not be opened. They are kept for a minute, for
+/// repeated clicks.
+async fn rotate_new_webhook_secrets(db: &SystemDb, ring: &KeyRing) -> Result<(u32, u32)> {
+    let (mut after, mut resealed, mut failed) = (Uuid::nil(), 0, 0);
+    loop {
+        let batch = db.system_tx(async |tx| Ok(tenants::sealed_webhook_secrets(tx, after, BATCH).await?)).await?;
+        let Some(last) = batch.last() else { break };
+        after = last.id;
+        for secret in &batch {
+            match sealed::reseal(ring, secret.customer_id, tenants::WEBHOOK_SECRET_PURPOSE, &secret.sealed) {
+                Ok(None) => {}
+                Ok(Some(again)) => {
+                    let replace =
+                        async |tx: &mut SystemTx| Ok(tenants::replace_sealed_webhook_secret(tx, secret, &again).await?);
+                    resealed += u32::from(db.system_tx(replace).await?);
+                }
+                Err(error) => {
+                    failed += 1;
+                    println!("  new webhook secret of tenant {}: {error}", secret.customer_id);
+                }
+            }
+        }
+    }
+    Ok((resealed, failed))
 }
 
 /// Returns the numbers of data pods' keys that were sealed again, and that could not be opened.

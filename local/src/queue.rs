@@ -83,7 +83,7 @@ impl QueuePoller {
     async fn deliver(&self, url: &str, messages: Vec<Message>) {
         let ids: Vec<_> = messages.iter().filter_map(|message| message.message_id.as_deref()).collect();
         let records: Vec<_> = messages.iter().map(|message| record(message, &self.arn)).collect();
-        let failed = match self.lambda.invoke(json!({ "Records": records })).await {
+        let failed = match self.lambda.invoke_measured(json!({ "Records": records })).await {
             Ok(answer) if self.reports_batch_item_failures => failed_message_ids(&answer, &ids),
             Ok(_) => Some(HashSet::new()),
             Err(error) => {

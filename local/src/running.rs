@@ -1,5 +1,6 @@
 //! The stacks of `cargo dev` that are running. Each has a file that names its `demo.json`, and holds a lock on that file
-//! as long as it runs. Other commands find a stack by it, whatever its data folder.
+//! as long as it runs. Other commands find a stack by it, whatever its data folder. Beside `demo.json` is the file of the
+//! stack's settings, which `cargo doctor` reads.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -9,7 +10,44 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use local_postgres::root;
+use local_postgres::{root, write_private};
+use serde::{Deserialize, Serialize};
+use shared::settings::SettingsMap;
+
+use crate::stack::Stack;
+
+/// Name of the file of a stack's settings, beside its demo file.
+const SETTINGS_FILE: &str = "settings.json";
+
+/// The contents of the file of a stack's settings.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct StackSettings {
+    /// The gateway's base URL, without a slash at the end.
+    pub(crate) base_url: String,
+    /// The settings of all functions together.
+    pub(crate) settings: SettingsMap,
+}
+
+/// Writes the file of a stack's settings, with mode 0600.
+///
+/// # Errors
+/// Fails when the file cannot be written.
+pub(crate) fn write_settings(demo_file: &Path, stack: &Stack) -> Result<()> {
+    let contents = StackSettings { base_url: stack.base_url(), settings: stack.settings() };
+    write_private(&demo_file.with_file_name(SETTINGS_FILE), &serde_json::to_vec_pretty(&contents)?)
+}
+
+/// Reads the settings of a running stack: the one of the named demo file, or else that of [`demo_file`].
+///
+/// # Errors
+/// Fails when there is no such file: no stack was ever started there.
+pub(crate) fn read_settings(demo: Option<&Path>) -> Result<StackSettings> {
+    let path = demo_file(demo).with_file_name(SETTINGS_FILE);
+    let shown = path.display();
+    let text = fs::read(&path)
+        .with_context(|| format!("{shown} cannot be read: is `cargo dev` running? --demo names another demo.json"))?;
+    serde_json::from_slice(&text).with_context(|| format!("{shown} is damaged: start `cargo dev` again"))
+}
 
 /// The file of a running stack. Dropping it removes the file.
 #[derive(Debug)]

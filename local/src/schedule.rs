@@ -13,7 +13,7 @@ use crate::{aws::REGION, lambda::Lambda, template::ScheduleEvent};
 pub async fn run(lambda: Arc<Lambda>, schedule: ScheduleEvent) {
     loop {
         // A failed run is repeated at the next scheduled time: the template allows no retries.
-        if let Err(error) = lambda.invoke(schedule.input.clone().unwrap_or_else(event)).await {
+        if let Err(error) = lambda.invoke_measured(schedule.input.clone().unwrap_or_else(event)).await {
             tracing::error!(function = lambda.name(), %error, "the scheduled run failed");
         }
         let Some(wait) = schedule.schedule.wait(Utc::now()) else { return };

@@ -78,6 +78,21 @@ pub fn document() -> Result<String> {
     Ok(table(&described, &read))
 }
 
+/// Describes each setting for a person: its description and the place where a deployment keeps it, by name.
+///
+/// # Errors
+/// Fails when .env.example cannot be read.
+pub(crate) fn descriptions() -> Result<BTreeMap<String, String>> {
+    let text = fs::read_to_string(root().join(".env.example")).context(".env.example cannot be read")?;
+    let described = example::parse(&text).context(".env.example")?;
+    let describe = |setting: DescribedSetting| {
+        let places: Vec<_> = setting.places.iter().map(|place| place.label()).collect();
+        let place = if places.is_empty() { String::new() } else { format!(" Its place: {}.", places.join(", ")) };
+        (setting.name, format!("{}{place}", setting.description))
+    };
+    Ok(described.into_iter().map(describe).collect())
+}
+
 /// A setting as the functions read it.
 #[derive(Debug, Default)]
 struct ReadSetting {

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow};
 use chrono::TimeDelta;
 use local_postgres::root;
 use serde_json::Value;
-use shared::settings::SettingsMap;
+use shared::{aws, settings::SettingsMap};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
@@ -61,6 +61,10 @@ pub struct Stack {
     address: SocketAddr,
     lambdas: BTreeMap<String, Arc<Lambda>>,
     resources: SettingsMap,
+    /// The keys of the secrets.
+    secrets: SettingsMap,
+    /// A client of the queues, and their URLs.
+    queues: (aws_sdk_sqs::Client, Vec<String>),
     /// The gateway's socket and site until [`Stack::open`] takes them.
     gateway: Option<(TcpListener, gateway::Site)>,
     tasks: JoinSet<()>,
@@ -131,7 +135,9 @@ impl Stack {
         }
         let console = options.console.map(|folder| console_files(&folder, servers)).transpose()?;
         let site = gateway::Site { routes, console };
-        Ok(Self { address, lambdas, resources, gateway: Some((options.listener, site)), tasks })
+        let secrets = app.into_iter().chain(system).collect();
+        let queues = (aws_sdk_sqs::Client::new(&config), queue_urls(&template, &scope)?);
+        Ok(Self { address, lambdas, resources, secrets, queues, gateway: Some((options.listener, site)), tasks })
     }
 
     /// Starts serving HTTP requests. Calling it again has no effect.
@@ -156,13 +162,29 @@ impl Stack {
         self.resources.get(name).map(String::as_str)
     }
 
+    /// The settings of all functions together, those from the secrets included.
+    #[must_use]
+    pub fn settings(&self) -> SettingsMap {
+        let mut settings = self.secrets.clone();
+        // The environment has precedence over the secrets.
+        settings.extend(self.resources.iter().map(|(name, value)| (name.clone(), value.clone())));
+        // Names one of several secrets, whose keys are all here.
+        settings.remove(aws::SECRET_ARN);
+        settings
+    }
+
+    /// A client of the queues, and the URLs of all of them, those of dead letters included.
+    pub(crate) fn queues(&self) -> (aws_sdk_sqs::Client, Vec<String>) {
+        self.queues.clone()
+    }
+
     /// Invokes a function with an event, as `aws lambda invoke` does.
     ///
     /// # Errors
     /// Fails when the function does not exist or fails.
     pub async fn invoke(&self, function: &str, event: Value) -> Result<Value> {
         let lambda = self.lambdas.get(function).with_context(|| format!("there is no function {function}"))?;
-        Ok(lambda.invoke(event).await?)
+        Ok(lambda.invoke_measured(event).await?)
     }
 
     /// Moves the clock of all functions, for a test. The database, the queues and storage keep their own.
@@ -185,6 +207,12 @@ impl Stack {
         }
         Ok(())
     }
+}
+
+/// URLs of the template's queues.
+fn queue_urls(template: &Template, scope: &TemplateScope<'_>) -> Result<Vec<String>> {
+    let queues = template.resources("AWS::SQS::Queue");
+    queues.map(|(id, _)| scope.resolve_text(&serde_json::json!({ "Ref": id }))).collect()
 }
 
 /// The console's files in `folder`, with its security headers.

@@ -86,6 +86,15 @@ impl TestStack {
         start(database, options, unique, names).await
     }
 
+    /// Restarts the stack as [`Self::restart`] does, with these settings besides, as after a change of a deployment.
+    ///
+    /// # Errors
+    /// Fails when the stack does not start.
+    pub async fn restart_with(mut self, settings: SettingsMap) -> Result<Self> {
+        self.options.settings.extend(settings);
+        self.restart().await
+    }
+
     /// Stops the functions, the gateway and the pollers, and keeps the database.
     ///
     /// # Errors

@@ -87,7 +87,7 @@ impl Login {
 
 /// A refresh token.
 #[derive(Deserialize, ToSchema)]
-#[schema(example = json!({ "refresh_token": "the refresh_token of the last answer" }))]
+#[schema(example = json!({ "refresh_token": "2f7c1d0b9a8e4f53…" }))]
 pub(crate) struct Refresh {
     pub(crate) refresh_token: String,
 }
@@ -123,7 +123,7 @@ impl PasswordChange {
 /// Invitation that a signed-in user accepts.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "invitation": "the token of the invitation" }))]
+#[schema(example = json!({ "invitation": "inv_0a1b2c3d4e5f60718293a4b5c6d7e8f9" }))]
 pub(crate) struct AcceptedInvitation {
     /// Token of the invitation.
     pub(crate) invitation: String,
@@ -159,7 +159,7 @@ impl ForgottenPassword {
 /// A new password, with the token of a one-time link.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "token": "the token of the link", "new_password": "staple battery horse" }))]
+#[schema(example = json!({ "token": "pwr_0a1b2c3d4e5f60718293a4b5c6d7e8f9", "new_password": "staple battery horse" }))]
 pub(crate) struct PasswordReset {
     /// Token of the link.
     pub(crate) token: String,
@@ -168,22 +168,30 @@ pub(crate) struct PasswordReset {
 
 /// Signed-in user with the company and the tokens. For a user of several companies, the oldest is shown.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "user": {
+        "id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e", "email": "awa@example.com", "full_name": "Awa Koné",
+        "created_at": "2026-11-23T09:30:06Z",
+    },
+    "customer": {
+        "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60", "name": "Comptoir Baobab", "company_id": "comptoir-baobab",
+        "created_at": "2026-11-23T09:30:06Z",
+    },
+    "access_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.…", "refresh_token": "2f7c1d0b9a8e4f53…",
+    "token_type": "bearer", "expires_in": 3600,
+}))]
 pub(crate) struct Session {
     pub(crate) user: User,
     /// Null for a user who belongs to no company yet.
     pub(crate) customer: Option<Customer>,
     /// Access token, for the header `Authorization: Bearer …`.
-    #[schema(example = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.…")]
     pub(crate) access_token: String,
     /// Refresh token, for one call of `POST /api/v1/auth/refresh`. Absent when the cookie `lisa_refresh` carries it.
-    #[schema(example = "2f7c1d0b9a8e4f53…")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) refresh_token: Option<String>,
     /// Always `bearer`.
-    #[schema(example = "bearer")]
     pub(crate) token_type: &'static str,
     /// Validity of the access token, in seconds.
-    #[schema(example = 3600)]
     pub(crate) expires_in: u64,
 }
 

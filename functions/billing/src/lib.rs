@@ -76,6 +76,19 @@ impl HttpFunction for Deps {
 
 /// Usage of the current period, with the limits of the plan.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "plan": {
+        "name": "pro", "price_cents": 2900, "currency": "EUR", "monthly_request_limit": 2000, "storage_limit_mb": 500,
+        "overage_cents_per_request": null, "monthly_spend_cap_micros": 15_000_000,
+    },
+    "period": { "start": "2026-11-01T00:00:00Z", "end": "2026-12-01T00:00:00Z" },
+    "requests": { "used": 126, "limit": 2000, "remaining": 1874, "overage": 0, "overage_cents": 0 },
+    "storage": { "used_bytes": 9_437_184, "limit_bytes": 524_288_000 },
+    "models": { "cost_micros": 1_730_000, "cap_micros": 15_000_000, "prompt_tokens": 760_000, "completion_tokens": 60_000 },
+    "quota": {
+        "is_pro": true, "free_quota_used": 8, "free_quota_limit": 8, "state": "normal", "paywall_should_show": false,
+    },
+}))]
 struct PlanUsage {
     plan: Plan,
     period: UsedPeriod,

@@ -66,7 +66,10 @@ impl HttpFunction for Deps {
 #[utoipa::path(
     get, path = "/openapi.json", tag = "docs",
     responses(
-        (status = 200, description = "The document", body = Object),
+        (
+            status = 200, description = "The document", body = Object,
+            example = json!({ "openapi": "3.1.0", "info": { "title": "Lisa", "version": "0.1.0" }, "paths": {} }),
+        ),
         (status = 304, description = "Unchanged since the `ETag` in `If-None-Match`"),
     ),
 )]
@@ -78,7 +81,10 @@ async fn document(_: Unmetered, headers: HeaderMap) -> Response {
 #[utoipa::path(
     get, path = "/docs", tag = "docs",
     responses(
-        (status = 200, description = "The page", body = String, content_type = "text/html"),
+        (
+            status = 200, description = "The page", body = String, content_type = "text/html",
+            example = "<!doctype html><html lang=\"en\">…</html>",
+        ),
         (status = 304, description = "Unchanged since the `ETag` in `If-None-Match`"),
     ),
 )]

@@ -11,13 +11,32 @@ const make = (tag, properties = {}, ...children) => {
   return element;
 };
 const find = (id) => document.getElementById(id);
-// Renders `code` in descriptions, the only Markdown that they use.
+// Renders `code` in descriptions. Lists and paragraphs are the only other Markdown that they use.
 const prose = (text) => (text ?? "").split("`").map((part, odd) => (odd % 2 ? make("code", {}, part) : part));
+const paragraphs = (text) => (text ?? "").split("\n\n").filter(Boolean).map((part) => make("p", {}, prose(part)));
+// A long path breaks before a slash.
+const breakable = (path) => path.split(/(?=\/)/).flatMap((step) => [make("wbr"), step]);
 const pretty = (value) => JSON.stringify(value, null, 2);
 
 let api;
-// The bearer token. It is kept only here, and never stored.
-let token = "";
+// The bearer token and the webhook secret are kept for this tab, also when the page is loaded again. The browser forgets
+// them when the tab is closed.
+const kept = {
+  get(name) {
+    // Storage throws where a browser blocks it.
+    try { return sessionStorage.getItem(`lisa-docs-${name}`) ?? ""; } catch { return this[name] ?? ""; }
+  },
+  set(name, value) {
+    this[name] = value;
+    try { sessionStorage.setItem(`lisa-docs-${name}`, value); } catch { /* kept in this page only */ }
+  },
+};
+
+function useToken(value) {
+  kept.set("token", value);
+  find("token").value = value;
+  find("forget").hidden = !value;
+}
 
 /** Resolves a `$ref`. Properties beside it take precedence over those of its target. */
 function resolve(value) {
@@ -109,13 +128,48 @@ function sample(raw, depth = 0) {
   return { uuid: "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "date-time": "2026-01-31T09:30:00Z" }[schema.format] ?? "text";
 }
 
+const requirementsOf = (operation) => operation.security ?? api.security ?? [];
+
 /** Shows the roles that may call an operation: in OpenAPI, an empty requirement means public, and scopes are roles. */
 function roles(operation) {
-  const requirements = operation.security ?? api.security ?? [];
+  const requirements = requirementsOf(operation);
   const named = requirements.flatMap((one) => Object.values(one)).flat();
   const isPublic = !requirements.length || requirements.some((one) => !Object.keys(one).length);
   if (isPublic) return named.length ? `public, more for ${named.join(", ")}` : "public";
-  return named.join(" or ") || "any token";
+  const headers = secretHeaders(operation).map((scheme) => scheme.name);
+  return named.join(" or ") || headers.join(" or ") || "any token";
+}
+
+/** The schemes of an operation whose secret is a header, such as `X-Webhook-Secret`. */
+const secretHeaders = (operation) =>
+  requirementsOf(operation).flatMap((one) => Object.keys(one)).map((name) => api.components.securitySchemes[name])
+    .filter((scheme) => scheme.type === "apiKey" && scheme.in === "header");
+
+/** The parameters of an operation, and the headers in which it wants a secret. */
+function inputsOf(operation) {
+  const parameters = (operation.parameters ?? []).map(resolve);
+  const secrets = secretHeaders(operation).filter(({ name }) => !parameters.some((one) => one.name === name));
+  return [
+    ...secrets.map(({ name, description }) =>
+      ({ name, in: "header", required: true, description, schema: { type: "string" }, isSecret: true })),
+    ...parameters,
+  ];
+}
+
+/** Explains the words that stand beside the operations. */
+function roleList() {
+  const rows = [
+    { name: "public", description: "Needs no token." },
+    { name: "any token", description: "A token of any role." },
+    ...(api.components.securitySchemes.bearer["x-roles"] ?? []),
+    ...Object.values(api.components.securitySchemes).filter((scheme) => scheme.type === "apiKey"),
+  ];
+  return make("details", { className: "roles", id: "roles" },
+    make("summary", {}, "Who may call: the roles"),
+    make("p", {}, "A pill beside each operation names the least role that may call it. A member's token of a higher role may too: ",
+      make("code", {}, "account_user"), " includes ", make("code", {}, "support_user"), ", and both include ",
+      make("code", {}, "user"), ". Sign up or log in below, and press “Use this token” in the answer."),
+    make("dl", {}, rows.flatMap(({ name, description }) => [make("dt", {}, name), make("dd", {}, prose(description))])));
 }
 
 function parameterTable(parameters) {
@@ -124,9 +178,12 @@ function parameterTable(parameters) {
     const parameter = resolve(raw);
     const schema = resolve(parameter.schema);
     const input = make("input", {
-      "aria-label": parameter.name, placeholder: parameter.required ? "required" : "", spellcheck: false,
-      value: parameter.example ?? (parameter.required ? schema.example ?? "" : ""),
+      "aria-label": parameter.name, placeholder: parameter.required ? "required" : "", spellcheck: false, autocomplete: "off",
+      type: parameter.isSecret ? "password" : "text",
+      value: parameter.isSecret ? kept.get(parameter.name) : parameter.required ? parameter.example ?? schema.example ?? "" : "",
     });
+    if (!parameter.required && parameter.example !== undefined) input.placeholder = `for example ${parameter.example}`;
+    if (parameter.isSecret) input.addEventListener("input", () => kept.set(parameter.name, input.value.trim()));
     inputs.push({ parameter, input });
     return make("tr", {},
       make("td", {}, make("span", { className: "name" }, parameter.name)),
@@ -152,7 +209,9 @@ function bodyEditor(requestBody) {
     const media = content.find(([kind]) => kind === kinds.value)[1];
     text.hidden = isForm();
     file.hidden = !isForm();
-    text.value = isForm() ? "" : pretty(example(media));
+    const body = isForm() ? undefined : example(media);
+    text.value = body === undefined ? "" : typeof body === "string" ? body : pretty(body);
+    text.rows = Math.min(text.value.split("\n").length + 1, 24);
     tree.replaceChildren(...schemaTree(media.schema));
   };
   kinds.addEventListener("change", show);
@@ -167,22 +226,47 @@ function bodyEditor(requestBody) {
   return { parts: [make("h3", {}, "Request body"), chooser, tree, text, file].filter(Boolean), read };
 }
 
+/** The place and the name of an operation, by its `operationId`. */
+function operationCalled(id) {
+  for (const [path, item] of Object.entries(api.paths)) {
+    for (const [method, operation] of Object.entries(item)) if (operation.operationId === id) return { method, path };
+  }
+  return null;
+}
+
+/** Shows the operations to which a response leads, with the values that they take from it. */
+function nextCalls(links) {
+  const rows = Object.values(links ?? {}).flatMap((link) => {
+    const target = operationCalled(link.operationId);
+    if (!target) return [];
+    const name = make("a", { href: `#${target.method}-${target.path}` },
+      make("span", { className: `method ${target.method}` }, target.method), " ", make("span", { className: "path" }, target.path));
+    return [make("li", {}, name, " ", make("span", { className: "soft" }, prose(link.description)))];
+  });
+  return rows.length ? [make("h4", {}, "Next calls"), make("ul", { className: "next" }, rows)] : [];
+}
+
 function responseList(responses) {
+  // Of several successes, the first call has the highest status: 201, and 200 for its repetition.
+  const shownFirst = Object.keys(responses).filter((status) => status < 300).at(-1);
   return Object.entries(responses).map(([status, raw]) => {
     const response = resolve(raw);
     const parts = Object.entries(response.content ?? {}).flatMap(([kind, media]) => {
-      const shown = kind.includes("json") ? example(media) : undefined;
+      const shown = example(media);
+      const tree = schemaTree(media["x-events"] ?? media.schema);
       return [
-        make("div", { className: "soft" }, kind), ...schemaTree(media.schema),
-        shown === undefined ? null : make("pre", { tabIndex: 0 }, pretty(shown)),
+        make("div", { className: "soft" }, kind),
+        shown === undefined ? null
+          : make("pre", { className: "example", tabIndex: 0 }, typeof shown === "string" ? shown : pretty(shown)),
+        tree.length ? make("details", {}, make("summary", { className: "soft" }, "fields"), tree) : null,
       ];
     });
     const headers = Object.keys(response.headers ?? {});
-    return make("details", { className: "response" },
+    return make("details", { className: "response", open: status === shownFirst },
       make("summary", {},
         make("span", { className: `status ${status < 400 ? "good" : "bad"}` }, status), prose(response.description)),
       headers.length ? make("div", { className: "soft" }, `Headers: ${headers.join(", ")}`) : null,
-      parts);
+      parts, nextCalls(response.links));
   });
 }
 
@@ -190,8 +274,10 @@ const quoted = (text) => `'${text.replace(/'/g, "'\\''")}'`;
 
 function curl(method, url, headers, body) {
   const said = Object.entries(headers).map(([name, value]) => {
-    // The command may be kept in a shell's history, so it does not contain the token.
-    const shown = name === "authorization" ? "\"authorization: Bearer $TOKEN\"" : quoted(`${name}: ${value}`);
+    // The command may be kept in a shell's history, so it contains neither the token nor the secret.
+    const isSecret = name.toLowerCase() === "x-webhook-secret";
+    const shown = name === "authorization" ? "\"authorization: Bearer $TOKEN\""
+      : isSecret ? `"${name}: $WEBHOOK_SECRET"` : quoted(`${name}: ${value}`);
     return ` -H ${shown}`;
   });
   const data = typeof body === "string" ? ` -d ${quoted(body)}` : body ? " -F file=@document.pdf" : "";
@@ -205,7 +291,7 @@ function tryForm(method, path, inputs, read) {
   const answer = make("div", { className: "answer" });
   const send = async () => {
     const values = (place) => inputs.filter(({ parameter, input }) => parameter.in === place && input.value !== "");
-    const missing = inputs.find(({ parameter, input }) => parameter.in === "path" && !input.value);
+    const missing = inputs.find(({ parameter, input }) => parameter.required && !input.value);
     if (missing) {
       note.textContent = `${missing.parameter.name} is missing`;
       return missing.input.focus();
@@ -215,6 +301,7 @@ function tryForm(method, path, inputs, read) {
     const url = new URL(target, location.origin);
     for (const { parameter, input } of values("query")) url.searchParams.set(parameter.name, input.value);
     const headers = Object.fromEntries(values("header").map(({ parameter, input }) => [parameter.name, input.value]));
+    const token = kept.get("token");
     if (token) headers.authorization = `Bearer ${token}`;
     const { body, kind } = read();
     if (kind) headers["content-type"] = kind;
@@ -250,7 +337,7 @@ function shown(response, text, took) {
   const found = value?.data?.access_token;
   const use = found ? make("button", { type: "button" }, "Use this token") : null;
   use?.addEventListener("click", () => {
-    token = find("token").value = found;
+    useToken(found);
     use.textContent = "In use";
   });
   return [
@@ -270,14 +357,15 @@ function operationCard(method, path, operation) {
       make("span", { className: "path" }, path),
       make("span", { className: "soft" }, prose(operation.summary)),
       make("span", { className: "role" }, roles(operation))));
+  card.words = [method, path, operation.summary, operation.description, operation.tags?.[0], roles(operation)].join(" ").toLowerCase();
   // The content is created when the card is opened, because most cards never are.
   card.addEventListener("toggle", () => {
     if (!card.open || card.querySelector(".inside")) return;
-    const { table, inputs } = parameterTable(operation.parameters ?? []);
+    const { table, inputs } = parameterTable(inputsOf(operation));
     const { parts, read } = bodyEditor(operation.requestBody);
     const heading = table ? make("h3", {}, "Parameters") : null;
     card.append(make("div", { className: "inside" },
-      operation.description ? make("p", {}, prose(operation.description)) : null,
+      paragraphs(operation.description),
       heading, table, parts, tryForm(method, path, inputs, read),
       make("h3", {}, "Answers"), responseList(operation.responses)));
   });
@@ -294,15 +382,17 @@ function render() {
       if (!tags.has(name)) tags.set(name, { tag: { name }, cards: [], links: [] });
       tags.get(name).cards.push(operationCard(method, path, operation));
       tags.get(name).links.push(make("a", { href: `#${method}-${path}` },
-        make("span", { className: `method ${method}` }, method), make("span", { className: "path" }, path.replace(/^\/api\/v1/, ""))));
+        make("span", { className: `method ${method}` }, method), make("span", { className: "path" }, breakable(path.replace(/^\/api\/v1/, "")))));
     }
   }
   const used = [...tags.values()].filter(({ cards }) => cards.length);
   document.querySelector("nav").replaceChildren(
-    ...used.flatMap(({ tag, links }) => [make("h2", {}, tag.name), ...links]));
+    ...used.map(({ tag, links }) => make("div", {}, make("h2", {}, tag.name), links)));
   find("operations").replaceChildren(
     make("p", {}, prose(api.info.description), " The document behind this page: ",
       make("a", { href: "openapi.json" }, "openapi.json"), "."),
+    roleList(),
+    make("p", { id: "nothing-found", className: "soft", hidden: true }, "No operation has this word."),
     ...used.map(({ tag, cards }) =>
       make("section", { "aria-label": tag.name }, make("h2", {}, tag.name), make("p", {}, prose(tag.description)), cards)));
 }
@@ -311,18 +401,31 @@ function render() {
 function openNamed() {
   const card = find(decodeURIComponent(location.hash.slice(1)));
   if (!card?.classList.contains("operation")) return;
+  if (card.hidden) filter(find("filter").value = "");
   card.open = true;
   card.scrollIntoView();
   card.querySelector("summary").focus({ preventScroll: true });
 }
 
+/** Shows the operations whose line, tag or description has every word of the text, in the page and in its list. */
 function filter(text) {
-  const wanted = text.trim().toLowerCase();
+  const wanted = text.trim().toLowerCase().split(/\s+/);
+  let count = 0;
   for (const section of document.querySelectorAll("section")) {
     const cards = [...section.querySelectorAll(".operation")];
-    for (const card of cards) card.hidden = !card.querySelector("summary").textContent.toLowerCase().includes(wanted);
+    for (const card of cards) {
+      card.hidden = !wanted.every((word) => card.words.includes(word));
+      count += !card.hidden;
+    }
     section.hidden = cards.every((card) => card.hidden);
   }
+  for (const group of document.querySelectorAll("nav > div")) {
+    const links = [...group.querySelectorAll("a")];
+    for (const link of links) link.hidden = find(decodeURIComponent(link.hash.slice(1))).hidden;
+    group.hidden = links.every((link) => link.hidden);
+  }
+  find("nothing-found").hidden = count > 0;
+  find("count").textContent = text.trim() ? `${count} found` : "";
 }
 
 function theme(isDark) {
@@ -332,7 +435,9 @@ function theme(isDark) {
 
 theme(matchMedia("(prefers-color-scheme: dark)").matches);
 find("theme").addEventListener("click", () => theme(!document.documentElement.classList.contains("dark")));
-find("token").addEventListener("input", (event) => { token = event.target.value.trim(); });
+find("token").addEventListener("input", (event) => useToken(event.target.value.trim()));
+find("forget").addEventListener("click", () => useToken(""));
+useToken(kept.get("token"));
 find("filter").addEventListener("input", (event) => filter(event.target.value));
 addEventListener("hashchange", openNamed);
 addEventListener("keydown", (event) => {

@@ -119,6 +119,19 @@ fn too_large() -> ApiError {
 
 /// The document, and the request that uploads its file.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "document": {
+        "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "filename": "guide-livraison.pdf", "format": "pdf", "bytes": 5120,
+        "sha256": null, "status": "pending", "pages_total": null, "pages_done": 0, "pages_unread": [], "replaces": [],
+        "warning": null, "error_code": null, "error": null, "upload_date": "2026-11-23T09:30:06Z",
+    },
+    "upload": {
+        "method": "PUT", "url": "https://bucket.s3.eu-west-1.amazonaws.com/tenants/…?X-Amz-Signature=…",
+        "headers": { "content-length": "5120", "content-type": "application/pdf", "if-none-match": "*" },
+        "expires_at": "2026-11-23T09:45:06Z",
+    },
+    "same_name": [], "warning": null,
+}))]
 struct Upload {
     /// The new document, or the processed one with the same bytes.
     document: Document,
@@ -134,11 +147,6 @@ struct Upload {
 
 /// Presigned PUT request for the bytes of the file.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({
-    "method": "PUT", "url": "https://bucket.s3.eu-west-1.amazonaws.com/tenants/…?X-Amz-Signature=…",
-    "headers": { "content-length": "5120", "content-type": "application/pdf", "if-none-match": "*" },
-    "expires_at": "2026-11-23T09:45:06Z",
-}))]
 struct Put {
     /// Always `PUT`.
     method: &'static str,
@@ -152,6 +160,7 @@ struct Put {
 
 /// Form with the file itself.
 #[derive(ToSchema)]
+#[schema(example = json!({ "file": "the bytes of the file" }))]
 #[expect(dead_code, reason = "describes the form in openapi.json")]
 struct Form {
     /// The file, at most 4 MiB.

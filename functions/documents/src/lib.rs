@@ -117,7 +117,7 @@ async fn file(caller: Caller<SupportUser>, State(deps): State<Deps>, Path(id): P
 /// Returns the text that was read from one page, as answers know it.
 #[utoipa::path(
     get, path = "/api/v1/documents/{id}/pages/{page}", tag = "documents",
-    params(("id" = Uuid, Path), ("page" = i32, Path, minimum = 1, description = "Page number, from 1")),
+    params(("id" = Uuid, Path), ("page" = i32, Path, minimum = 1, example = json!(2), description = "Page number, from 1")),
     responses((status = 200, body = Envelope<PageText>)),
 )]
 async fn page(
@@ -169,7 +169,7 @@ async fn retry(
 
 /// Older document to be replaced.
 #[derive(Debug, Deserialize, ToSchema)]
-#[schema(example = json!({ "replaces": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01" }))]
+#[schema(example = json!({ "replaces": "1f7e6d5c-4b3a-4291-8070-6f5e4d3c2b1a" }))]
 struct Replacement {
     /// Identifier of the older document.
     replaces: Uuid,

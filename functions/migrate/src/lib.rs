@@ -7,6 +7,7 @@
 
 mod legacy;
 mod scram;
+pub mod state;
 
 use std::{str::FromStr, time::Duration};
 

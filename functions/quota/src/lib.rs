@@ -43,6 +43,10 @@ impl HttpFunction for Deps {
 
 /// The quota of a user. The response has no envelope, since the mobile app expects a bare object.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "public_user_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e", "is_pro": false, "free_quota_used": 1,
+    "free_quota_limit": 8, "state": "normal", "paywall_should_show": false,
+}))]
 struct UserQuota {
     public_user_id: Uuid,
     #[serde(flatten)]

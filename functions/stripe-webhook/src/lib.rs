@@ -48,8 +48,8 @@ impl HttpFunction for Deps {
 /// An event, as Stripe sends it.
 #[derive(ToSchema)]
 #[schema(example = json!({
-    "id": "evt_1TExample", "object": "event", "api_version": "2026-09-30.endive", "created": 1795426206,
-    "livemode": false, "type": "invoice.created", "data": { "object": { "id": "in_1TExample", "object": "invoice" } },
+    "id": "evt_1TExample", "created": 1795426206, "type": "invoice.created",
+    "data": { "object": { "id": "in_1TExample", "object": "invoice" } },
 }))]
 #[expect(dead_code, reason = "describes the body in openapi.json")]
 struct StripeEventBody {

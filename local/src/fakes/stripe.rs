@@ -33,6 +33,8 @@ pub use events::{SentEvent, StripeChange};
 const KEY: &str = "sk_test_of_the_fake_stripe";
 /// The accepted live-mode API key.
 pub const LIVE_KEY: &str = "sk_live_of_the_fake_stripe";
+/// An API key that has expired.
+pub const EXPIRED_KEY: &str = "rk_test_expired_of_the_fake_stripe";
 const PERIOD: TimeDelta = TimeDelta::days(30);
 
 /// A running fake Stripe. Dropping it stops the server.
@@ -76,6 +78,9 @@ struct StripeData {
     /// The webhook's URL and signing secret.
     #[serde(skip)]
     webhook: Option<(String, String)>,
+    /// Fields that replace those of the listed webhook endpoint.
+    #[serde(skip)]
+    webhook_fields: Option<Value>,
     #[serde(skip)]
     faults: VecDeque<StripeFault>,
     /// Faults of requests to a route: a part of method and path.
@@ -161,6 +166,12 @@ impl FakeStripe {
     /// Sets the webhook that events are sent to, and its signing secret.
     pub fn send_to(&self, url: &str, secret: &str) {
         self.shared.state().webhook = Some((url.to_owned(), secret.to_owned()));
+    }
+
+    /// Changes fields of the webhook endpoint that is listed, such as its `status` or its `enabled_events`. Events are sent
+    /// as before.
+    pub fn change_webhook(&self, fields: &Value) {
+        self.shared.state().webhook_fields = Some(fields.clone());
     }
 
     /// Queues faults, one per following request.
@@ -281,6 +292,19 @@ impl StripeData {
     fn take_fault(&mut self, route: &str) -> Option<StripeFault> {
         let of_route = self.route_faults.as_mut().filter(|(part, _)| route.contains(part.as_str()));
         of_route.and_then(|(_, faults)| faults.pop_front()).or_else(|| self.faults.pop_front())
+    }
+
+    /// The webhook endpoints of the account: the one that events are sent to, for events of all types.
+    fn webhook_endpoints(&self) -> Vec<Value> {
+        let Some((url, _)) = &self.webhook else { return Vec::new() };
+        let mut endpoint = json!({
+            "id": "we_local", "object": "webhook_endpoint", "url": url, "status": "enabled", "enabled_events": ["*"],
+            "livemode": false,
+        });
+        if let Some(fields) = &self.webhook_fields {
+            merge(Some(&mut endpoint), fields);
+        }
+        vec![endpoint]
     }
 
     /// A user's newest subscription; one that has ended only when there is no other.

@@ -20,6 +20,11 @@ pub(super) const EXTENDED_FILES: &[(&str, Insert)] = &[
     ("local/src/functions.rs", |text, plan| {
         sorted(text, &plan.fill("    {{module}}::FUNCTION,"), |line| line.ends_with("::FUNCTION,"))
     }),
+    ("local/src/openapi/texts.rs", |text, plan| {
+        let marker = "    (\"health\", ";
+        ensure!(text.matches(marker).count() == 1, "the tag health is missing");
+        Ok(text.replacen(marker, &(plan.fill("    (\"{{name}}\", \"`{{METHOD}} {{path}}`.\"),\n") + marker), 1))
+    }),
     ("local/tests/http/main.rs", |text, plan| {
         let modules = text.split("#[cfg(test)]\n").skip(1).map(str::trim_end);
         let new = plan.fill("mod {{module}};");

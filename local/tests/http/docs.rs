@@ -68,21 +68,130 @@ async fn openapi_json_and_docs_are_served_while_the_database_is_unavailable() {
     }
 }
 
+/// Opens an operation's card by its link.
+async fn open_card(browser: &mut Browser, id: &str) {
+    browser.evaluate(&format!("location.hash = '{id}'")).await;
+    browser.wait_for(&format!("document.querySelector(\"[id='{id}'] .inside\") !== null")).await;
+}
+
+/// Sends the request of an operation and returns its answer.
+async fn try_it(browser: &mut Browser, id: &str, status: u16) -> Value {
+    let answer = format!("document.querySelector(\"[id='{id}'] .answer .status\")");
+    browser.click(&format!("[id='{id}'] button.send")).await;
+    browser.wait_for(&format!("({answer}?.textContent ?? '').startsWith('{status}')")).await;
+    let body = format!("document.querySelector(\"[id='{id}'] .answer .body\").textContent");
+    serde_json::from_str(browser.evaluate(&body).await.as_str().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn the_docs_page_keeps_the_token_for_the_tab_until_it_is_forgotten() {
+    let Some(mut browser) = Browser::start().await else { return };
+    let app = App::start().await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let quota = "get-/api/v1/quota/status";
+    browser.open(&format!("{}/docs#{quota}", app.stack.base_url())).await;
+    open_card(&mut browser, quota).await;
+    browser.evaluate("document.getElementById('token').focus()").await;
+    browser.type_text(&owner.token).await;
+    try_it(&mut browser, quota, 200).await;
+
+    browser.evaluate("window.isOld = true; location.reload()").await;
+    browser
+        .wait_for("!window.isOld && document.querySelector(\"[id='get-/api/v1/quota/status'] .inside\") !== null")
+        .await;
+    try_it(&mut browser, quota, 200).await;
+    let elsewhere = browser.evaluate("[document.cookie, localStorage.length, sessionStorage.length]").await;
+    assert_eq!(elsewhere, json!(["", 0, 1]), "only the tab has the token");
+
+    browser.click("#forget").await;
+    assert_eq!(browser.evaluate("document.getElementById('token').value").await, "");
+    try_it(&mut browser, quota, 401).await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_docs_page_asks_for_the_webhook_secret_where_a_route_wants_it() {
+    let Some(mut browser) = Browser::start().await else { return };
+    let app = App::start().await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let webhook = "post-/api/v1/webhook/manychat";
+    browser.open(&format!("{}/docs#{webhook}", app.stack.base_url())).await;
+    open_card(&mut browser, webhook).await;
+    let field = "[aria-label=\"X-Webhook-Secret\"]";
+    let fields = browser.evaluate(&format!("document.querySelectorAll('{field}').length")).await;
+    assert_eq!(fields, 1, "only the opened route has the field");
+
+    // Without the secret nothing is sent: the page asks for it.
+    browser.click(&format!("[id='{webhook}'] button.send")).await;
+    browser.wait_for(&format!("document.activeElement === document.querySelector('{field}')")).await;
+    let note = format!("document.querySelector(\"[id='{webhook}'] form [role=status]\").textContent");
+    assert_eq!(browser.evaluate(&note).await, "X-Webhook-Secret is missing");
+
+    let secret = app.webhook_secret(&owner).await;
+    browser.type_text(&secret).await;
+    let answer = try_it(&mut browser, webhook, 200).await;
+    assert_eq!(answer["content"]["messages"][0]["text"], "OK, bien reçu");
+    let command = format!("document.querySelector(\"[id='{webhook}'] .answer details pre\").textContent");
+    let command = browser.evaluate(&command).await;
+    let command = command.as_str().unwrap();
+    assert!(command.contains("\"X-Webhook-Secret: $WEBHOOK_SECRET\"") && !command.contains(&secret), "{command}");
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_docs_page_shows_examples_next_calls_and_roles_also_on_a_phone() {
+    let Some(mut browser) = Browser::start().await else { return };
+    let app = App::start().await;
+    browser.resize(390, 844).await;
+    let upload = "post-/api/v1/documents/upload";
+    browser.open(&format!("{}/docs#{upload}", app.stack.base_url())).await;
+    open_card(&mut browser, upload).await;
+
+    let example = format!("document.querySelector(\"[id='{upload}'] .response[open] pre.example\").textContent");
+    let example: Value = serde_json::from_str(browser.evaluate(&example).await.as_str().unwrap()).unwrap();
+    assert_eq!(example["data"]["document"]["filename"], "guide-livraison.pdf");
+    let next =
+        format!("[...document.querySelectorAll(\"[id='{upload}'] .response[open] .next a\")].map((one) => one.hash)");
+    let next = browser.evaluate(&next).await;
+    assert!(next.as_array().unwrap().iter().any(|one| one == "#get-/api/v1/documents/{id}"), "{next}");
+
+    let document: Value = serde_json::from_slice(&repository_file("openapi.json")).unwrap();
+    let roles = document["components"]["securitySchemes"]["bearer"]["x-roles"].as_array().unwrap();
+    let explained = browser.evaluate("[...document.querySelectorAll('#roles dt')].map((one) => one.textContent)").await;
+    for role in roles {
+        assert!(explained.as_array().unwrap().contains(&role["name"]), "{explained}");
+    }
+
+    browser.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })").await;
+    browser
+        .wait_for("document.querySelectorAll('.inside').length === document.querySelectorAll('.operation').length")
+        .await;
+    let page = "document.documentElement";
+    let widths = browser.evaluate(&format!("[{page}.scrollWidth, {page}.clientWidth]")).await;
+    assert_eq!(widths[0], widths[1], "nothing is wider than the phone");
+    browser.close().await;
+}
+
+/// The ids that /docs gives to the operations of openapi.json: method and path.
+fn operation_ids() -> Vec<String> {
+    let document: Value = serde_json::from_slice(&repository_file("openapi.json")).unwrap();
+    let paths = document["paths"].as_object().unwrap().iter();
+    paths
+        .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| format!("{method}-{path}")))
+        .collect()
+}
+
 #[tokio::test]
 async fn the_docs_page_lists_and_calls_the_api_in_a_browser() {
     let Some(mut browser) = Browser::start().await else { return };
     let app = App::start().await;
     let docs = format!("{}/docs", app.stack.base_url());
 
+    // The list of operations is hidden on a narrow screen.
+    browser.resize(1280, 900).await;
     browser.open(&format!("{docs}#get-/health")).await;
     browser.wait_for("document.querySelectorAll('details.operation').length > 0").await;
-    let document: Value = serde_json::from_slice(&repository_file("openapi.json")).unwrap();
-    let mut expected: Vec<_> = document["paths"]
-        .as_object()
-        .unwrap()
-        .iter()
-        .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| format!("{method}-{path}")))
-        .collect();
+    let mut expected = operation_ids();
     let shown = browser.evaluate("[...document.querySelectorAll('details.operation')].map((card) => card.id)").await;
     let mut shown: Vec<String> = serde_json::from_value(shown).unwrap();
     expected.sort();
@@ -117,16 +226,17 @@ async fn the_docs_page_lists_and_calls_the_api_in_a_browser() {
     browser.click("[id='post-/api/v1/auth/signup'] .answer button").await;
     browser.click(&button("get-/api/v1/quota/status")).await;
     browser.wait_for(&says("get-/api/v1/quota/status", 200)).await;
-    let kept = browser.evaluate("[document.cookie, localStorage.length, sessionStorage.length]").await;
-    assert_eq!(kept, json!(["", 0, 0]), "the token is kept nowhere");
 
-    // The filter can be reached and used by keyboard alone.
+    // The filter can be reached and used by keyboard alone. It also shortens the list of operations.
     browser.evaluate("document.activeElement.blur()").await;
     browser.press("/", Some("/")).await;
-    browser.type_text("retry").await;
-    browser
-        .wait_for("[...document.querySelectorAll('.operation')].filter((card) => card.checkVisibility()).length === 1")
-        .await;
+    browser.type_text("documents retry").await;
+    let visible = |kind: &str| {
+        format!("[...document.querySelectorAll('{kind}')].filter((one) => one.checkVisibility()).length === 1")
+    };
+    browser.wait_for(&visible(".operation")).await;
+    browser.wait_for(&visible("nav a")).await;
+    assert_eq!(browser.evaluate("document.getElementById('count').textContent").await, "1 found");
 
     let origin = app.stack.base_url();
     let foreign: Vec<_> = browser

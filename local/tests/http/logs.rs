@@ -27,7 +27,7 @@ use super::{
     authorization::{DocumentedOperation, ExampleBody, TenantFixture},
     support::{
         App, BackendProxy, ProjectKey, TestRequest, WAIT_TIMEOUT, WhatsAppFixture, line_count, new_email, plant,
-        sqs_event, wait_until,
+        plant_phone, sqs_event, wait_until,
     },
 };
 
@@ -49,7 +49,8 @@ impl Plants {
             phone: format!("+22507{:010}", number.as_u128() % 10_000_000_000),
             token: format!("tok{}", number.simple()),
         };
-        [&plants.message, &plants.phone, &plants.token].into_iter().for_each(|text| plant(text));
+        [&plants.message, &plants.token].into_iter().for_each(|text| plant(text));
+        plant_phone(&plants.phone);
         plants
     }
 
@@ -421,4 +422,42 @@ async fn no_value_is_told_that_the_database_refuses() {
     let before = line_count();
     app.post("/api/v1/query").by(&tenant).json(&question).await.refused(500, "internal");
     assert!(line_count() > before);
+}
+
+/// Delivers a message of a contact in ManyChat's form, and waits for `answers` messages to the contact.
+async fn write_as(whatsapp: &WhatsAppFixture, contact: u64, name: &str, phone: &str, text: &str, answers: usize) {
+    let body = json!({
+        "id": contact, "message_id": Uuid::new_v4(), "last_input_text": text, "whatsapp_phone": phone, "name": name,
+    });
+    whatsapp.deliver(&body).await.json_body(200);
+    whatsapp.wait_for_texts(contact, answers).await;
+    whatsapp.wait_for_reply_jobs().await;
+}
+
+#[tokio::test]
+async fn nothing_of_a_contact_is_told_from_the_message_to_the_order_and_the_deletion() {
+    let whatsapp = WhatsAppFixture::start().await;
+    let (app, owner) = (&whatsapp.app, &whatsapp.tenant);
+    whatsapp.remove_part_spacing().await;
+    whatsapp.switch_to_live().await;
+    app.post("/api/v1/products").by(owner).json(&json!({ "name": "Thé vert", "price": "1000" })).await.data(201);
+    let contacts =
+        [("Awa", "+2250711223344"), ("Koffi", "+225 07 55 66 77 88"), ("Adjoua Kouamé", "0033-6.12.34.56.78")];
+    for (contact, (name, phone)) in (1..).zip(contacts) {
+        whatsapp.models.reply_text("Que puis-je faire pour vous, chère cliente, cher client ?");
+        write_as(&whatsapp, contact, name, phone, "Vous \"livrez\" ?", 1).await;
+        whatsapp.models.reply_tool("create_order", json!({ "items": [{ "product": "Thé vert", "quantity": 1 }] }));
+        write_as(&whatsapp, contact, name, phone, "Réservez-moi", 2).await;
+        write_as(&whatsapp, contact, name, phone, "Oui merci", 3).await;
+        let id = whatsapp.conversation_column(contact, "id").await.unwrap();
+        let listed = app.get("/api/v1/conversations").query("user_phone", phone).by(owner).await.json_body(200);
+        assert_eq!(listed["data"][0]["id"], json!(id), "{phone}");
+        let text = format!("Bonjour {name}, on vous rappelle au {phone}");
+        let reply = app.post(&format!("/api/v1/conversations/{id}/reply")).by(owner);
+        reply.json(&json!({ "text": text })).await.data(201);
+        whatsapp.wait_for_texts(contact, 4).await;
+        app.get(&format!("/api/v1/privacy/contacts/{id}/export")).by(owner).await;
+        assert_eq!(app.delete(&format!("/api/v1/privacy/contacts/{id}")).by(owner).await.status / 100, 2);
+    }
+    assert_eq!(whatsapp.number("select count(*) from orders").await, 3);
 }

@@ -38,6 +38,8 @@ mod dashboard;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod document_contents;
 #[cfg(test)]
 mod documents;
@@ -70,6 +72,8 @@ mod invitations;
 #[cfg(test)]
 mod jwks;
 #[cfg(test)]
+mod key_rotation;
+#[cfg(test)]
 mod layers;
 #[cfg(test)]
 mod live_mode;
@@ -99,6 +103,8 @@ mod privacy;
 mod products;
 #[cfg(test)]
 mod profiles;
+#[cfg(test)]
+mod prometheus;
 #[cfg(test)]
 mod purchases;
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The state of the free quota: GET /v1/quota/{public_user_id} and GET /api/v1/quota/status.
 
+use local::fakes::models::FakeReply;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::support::{App, TenantUser};
+use super::support::{App, TenantUser, WhatsAppFixture};
 
 async fn set_free_quota_used(app: &App, tenant: &TenantUser, used: i64) {
     app.sql(&format!("update user_settings set free_quota_used = {used} where user_id = '{}'", tenant.user_id)).await;
@@ -121,4 +122,29 @@ async fn a_pro_user_is_not_limited() {
     ] {
         assert_eq!((&quota["is_pro"], &quota["state"]), (&json!(true), &json!("normal")), "{quota}");
     }
+}
+
+#[tokio::test]
+async fn a_unit_of_an_answer_is_not_given_back_by_maintenance() {
+    let whatsapp = WhatsAppFixture::start().await;
+    let (app, tenant) = (&whatsapp.app, &whatsapp.tenant);
+    whatsapp.upload_document("The delivery takes three days.").await;
+    whatsapp.models.always(FakeReply::Text("It takes three days [1].".to_owned()));
+    let used = async || {
+        // As if the time of every reservation were over.
+        app.sql("update reservations set expires_at = now() - interval '1 second'").await;
+        app.stack.invoke("maintenance", json!({})).await.unwrap();
+        app.get("/api/v1/quota/status").by(tenant).await.data(200)["free_quota_used"].clone()
+    };
+    let question = json!({ "question": "How long does the delivery take?" });
+
+    assert_eq!(app.post("/api/v1/query").by(tenant).json(&question).await.data(200)["answered"], true);
+    assert_eq!(used().await, 1);
+    let mut stream = app.post("/api/v1/query/stream").by(tenant).json(&question).stream().await.unwrap();
+    while stream.next().await.is_some() {}
+    assert_eq!(used().await, 2);
+    whatsapp.deliver_text(1, "How long does the delivery take?").await.json_body(200);
+    whatsapp.wait_for_texts(1, 1).await;
+    whatsapp.wait_for_reply_jobs().await;
+    assert_eq!(used().await, 3);
 }

@@ -33,7 +33,7 @@ pub(crate) use self::{
         small_pdf,
     },
     hold::StatementHold,
-    logs::{line_count, plant},
+    logs::{line_count, plant, plant_phone},
     proxy::BackendProxy,
     request::TestRequest,
     response::TestResponse,
@@ -116,6 +116,13 @@ impl App {
     pub(crate) async fn restart(self) -> Self {
         let Self { stack, log, .. } = self;
         Self { stack: stack.restart().await.unwrap(), http: client(), log }
+    }
+
+    /// Kills all running work and starts the product again on the same data with these settings besides.
+    pub(crate) async fn restart_with(self, settings: &[(&str, &str)]) -> Self {
+        let Self { stack, log, .. } = self;
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { stack: stack.restart_with(settings).await.unwrap(), http: client(), log }
     }
 
     pub(crate) fn get(&self, path: &str) -> TestRequest {

@@ -32,6 +32,8 @@ mod histories;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod orders;
 #[cfg(test)]
 mod quota_sql;

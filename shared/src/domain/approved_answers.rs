@@ -127,7 +127,7 @@ pub struct ApprovedAnswerPatch {
 /// An approved answer as the company sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(example = json!({
-    "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "question": "Livrez-vous à Bouaké ?", "answer": "Oui, en deux jours.",
+    "id": "8c4d2e1f-6b3a-4f5d-9e7c-1a2b3c4d5e6f", "question": "Livrez-vous à Bouaké ?", "answer": "Oui, en deux jours.",
     "language": "fr", "created_at": "2026-11-23T09:30:06Z", "updated_at": "2026-11-23T09:30:06Z",
 }))]
 pub struct StoredAnswer {

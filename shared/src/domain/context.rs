@@ -38,7 +38,7 @@ const MAX_MESSAGES: i64 = 10;
         "prompt_botlive_deepseek_v3": null,
     },
     "messages": [{
-        "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "conversation_id": "7d3b1f8a-2c4e-4d6f-9a1b-3c5d7e9f0a2b",
+        "id": "a5b4c3d2-e1f0-4a9b-8c7d-6e5f4a3b2c1d", "conversation_id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
         "direction": "inbound", "author": "contact", "content": "Livrez-vous à Bouaké ?",
         "created_at": "2026-11-23T09:30:06Z",
     }],

@@ -62,7 +62,7 @@ pub struct NewGoldenQuestion {
 /// A golden question.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
-    "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60", "question": "Livrez-vous à Bouaké ?",
+    "id": "4b8e1f60-2c7d-4e9a-b1a3-6d5c4f3e2b1a", "question": "Livrez-vous à Bouaké ?",
     "document_id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "page": 1, "approved_answer_id": null, "last_passed": true,
     "last_run_at": "2026-11-23T09:30:06Z", "created_at": "2026-11-23T09:30:06Z",
 }))]

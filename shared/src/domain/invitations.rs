@@ -60,7 +60,7 @@ pub struct NewInvitation {
 /// An invitation as its company sees it, without its token.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "role": "support", "email": "binta@example.com", "status": "open",
+    "id": "6f1e2d3c-4b5a-4968-8776-95a4b3c2d1e0", "role": "support", "email": "binta@example.com", "status": "open",
     "created_by": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e", "used_by": null, "created_at": "2026-11-23T09:30:06Z",
     "expires_at": "2026-11-26T09:30:06Z",
 }))]
@@ -85,7 +85,7 @@ pub struct Invitation {
 /// A new invitation with its token, which no other response shows.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
-    "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "role": "support", "email": "binta@example.com",
+    "id": "6f1e2d3c-4b5a-4968-8776-95a4b3c2d1e0", "role": "support", "email": "binta@example.com",
     "expires_at": "2026-11-26T09:30:06Z", "token": "inv_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
     "link": "https://app.example.com/invitation#token=inv_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
 }))]

@@ -17,8 +17,8 @@ use crate::{
 /// A member of a company.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "user_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e", "email": "awa@example.com", "full_name": "Awa Koné",
-    "role": "owner", "is_account_owner": true, "created_at": "2026-11-23T09:30:06Z",
+    "user_id": "b2a19083-7c6d-4e5f-8a9b-0c1d2e3f4a5b", "email": "binta@example.com", "full_name": "Binta Diallo",
+    "role": "support", "is_account_owner": false, "created_at": "2026-11-23T09:30:06Z",
 }))]
 pub struct Member {
     /// `users.id`.
@@ -96,7 +96,7 @@ pub async fn remove(tx: &mut TenantTx, user: Uuid) -> Result<(), ApiError> {
 /// Request for a transfer of the ownership.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "user_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e" }))]
+#[schema(example = json!({ "user_id": "b2a19083-7c6d-4e5f-8a9b-0c1d2e3f4a5b" }))]
 pub struct NewOwner {
     /// Member who becomes the account owner.
     pub user_id: Uuid,
@@ -105,7 +105,7 @@ pub struct NewOwner {
 /// The account owner after a transfer.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "user_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e", "former_owner": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+    "user_id": "b2a19083-7c6d-4e5f-8a9b-0c1d2e3f4a5b", "former_owner": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
 }))]
 pub struct OwnershipTransfer {
     /// The account owner.

@@ -54,6 +54,15 @@ pub struct Profile {
 
 /// Profile of the signed-in user, with what the user may open.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e", "email": "awa@example.com", "full_name": "Awa Koné",
+    "avatar_url": "https://example.com/awa.png", "subscription_tier": "pro", "subscription_status": "active",
+    "subscription_current_period_end": "2026-12-23T09:30:06Z", "credits_remaining": 1874,
+    "created_at": "2026-11-23T09:30:06Z", "updated_at": "2026-11-23T09:30:06Z", "is_administrator": false,
+    "companies": [{
+        "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60", "name": "Comptoir Baobab", "role": "owner", "status": "active",
+    }],
+}))]
 pub struct OwnProfile {
     /// The profile.
     #[serde(flatten)]
@@ -67,7 +76,7 @@ pub struct OwnProfile {
 /// Company of which the user is a member.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "id": "0190f3a2-7c1e-7b3a-9d55-1f2e3d4c5b6a", "name": "Comptoir Baobab", "role": "owner", "status": "active",
+    "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60", "name": "Comptoir Baobab", "role": "owner", "status": "active",
 }))]
 pub struct OwnCompany {
     /// Identifier of the company, for the header `X-Customer-Id`.

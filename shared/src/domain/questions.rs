@@ -101,9 +101,20 @@ pub struct Citation {
 
 /// The answer to a question.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "answer": "La livraison à Abidjan coûte 1 500 F CFA.", "answered": true, "model": "extractive-1",
+    "citations": [{
+        "number": 1, "document_id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "filename": "guide-livraison.pdf", "page": 1,
+        "location": "p. 1", "version": null, "snippet": "La livraison à Abidjan coûte 1 500 F CFA.", "score": 2.31,
+    }],
+    "usage": { "prompt_tokens": 0, "completion_tokens": 0 },
+    "quota": {
+        "is_pro": false, "free_quota_used": 1, "free_quota_limit": 8, "state": "normal", "paywall_should_show": false,
+    },
+    "conversation_id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d", "pages_unread": [],
+}))]
 pub struct Answer {
     /// The answer's text, in the question's language.
-    #[schema(example = "La livraison à Abidjan coûte 1 500 F CFA.")]
     pub answer: String,
     /// Passages that support the answer.
     pub citations: Vec<Citation>,
@@ -112,7 +123,6 @@ pub struct Answer {
     /// Source of the answer: a model's name, `extractive-1`, `approved-answer` for an answer that the tenant
     /// approved, `courtesy` for the answer to a greeting or thanks, which costs nothing, or `none` when no model
     /// answered; the request is then refunded.
-    #[schema(example = "extractive-1")]
     model: String,
     usage: Usage,
     /// Quota after this answer.

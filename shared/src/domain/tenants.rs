@@ -23,8 +23,9 @@ use crate::{
 };
 
 pub use profile::{
-    CustomerDetails, CustomerPatch, ManyChatKey, NewManyChatKey, NewWebhookSecret, RotationOutcome, WebhookSecret,
-    change, details, remove_sealed_secrets, rotate_webhook_secret,
+    CustomerDetails, CustomerPatch, ManyChatKey, NewManyChatKey, NewWebhookSecret, RotationOutcome,
+    SealedWebhookSecret, WEBHOOK_SECRET_PURPOSE, WebhookSecret, change, details, remove_sealed_secrets,
+    replace_sealed_webhook_secret, rotate_webhook_secret, sealed_webhook_secrets,
 };
 pub use texts::{
     BothLanguages, CompanyLanguage, CompanyTexts, Identity, LocalizedText, LocalizedTextPatch, Sentence,

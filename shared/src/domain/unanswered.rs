@@ -96,8 +96,9 @@ pub struct Approval {
 /// An approved answer that closed a question.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "closed": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1", "also_closed": 2, "golden_question_id": null, "approved_answer": {
-        "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "question": "Livrez-vous au Togo ?", "answer": "Oui.",
+    "closed": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1", "also_closed": 2,
+    "golden_question_id": "4b8e1f60-2c7d-4e9a-b1a3-6d5c4f3e2b1a", "approved_answer": {
+        "id": "8c4d2e1f-6b3a-4f5d-9e7c-1a2b3c4d5e6f", "question": "Livrez-vous au Togo ?", "answer": "Oui, en deux jours.",
         "language": "fr", "created_at": "2026-11-23T09:30:06Z", "updated_at": "2026-11-23T09:30:06Z",
     },
 }))]

@@ -1,7 +1,7 @@
 //! JSON logs, one object per line, as CloudWatch Logs Insights reads them. No log line may contain a secret, a phone
 //! number or the text of a message.
 
-use std::{fmt, io::Write};
+use std::{fmt, io::Write, sync::OnceLock};
 
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
@@ -27,8 +27,12 @@ use crate::settings::CommonSettings;
 /// requests.
 const LIBRARIES: [&str; 8] = ["aws", "h2", "hyper", "lambda", "reqwest", "rustls", "sqlx", "tower"];
 
-/// Starts logging for a process that runs one function. The local stack has its own logging for all functions.
+/// Starts logging and metrics for a process that runs one function. The local stack has its own for all functions.
 pub fn init(common: &CommonSettings) {
+    write_metrics_to(|line| {
+        // If standard output cannot be written, the error cannot be logged either.
+        let _ = writeln!(std::io::stdout().lock(), "{line}");
+    });
     // Fails only when a subscriber is already set, which stays; only a test harness could call this twice.
     let _ = subscriber(common.log_level, std::io::stdout).try_init();
     std::panic::set_hook(Box::new(|panic| {
@@ -50,9 +54,21 @@ where
     tracing_subscriber::registry().with(filter).with(json)
 }
 
-/// Writes a metric in CloudWatch's embedded metric format: one JSON object on one line. The metric has no dimensions:
-/// an alarm needs none, and a dimension per tenant must not exist.
+/// A receiver of the lines of metrics.
+type MetricWriter = Box<dyn Fn(&str) + Send + Sync>;
+
+static METRIC_WRITER: OnceLock<MetricWriter> = OnceLock::new();
+
+/// Sends the lines of metrics to `write`; only the first call in a process has an effect. A process that never calls it
+/// drops them: an operator's command has no metrics.
+pub fn write_metrics_to(write: impl Fn(&str) + Send + Sync + 'static) {
+    let _ = METRIC_WRITER.set(Box::new(write));
+}
+
+/// Writes a metric in CloudWatch's embedded metric format: one JSON object on one line. CloudWatch and the local stack add
+/// up the values. The metric has no dimensions: an alarm needs none, and a dimension per tenant must not exist.
 pub fn metric(name: &'static str, value: f64) {
+    let Some(write) = METRIC_WRITER.get() else { return };
     let metric = serde_json::json!({
         "_aws": {
             "Timestamp": chrono::Utc::now().timestamp_millis(),
@@ -60,8 +76,7 @@ pub fn metric(name: &'static str, value: f64) {
         },
         name: value,
     });
-    // If standard output cannot be written, the error cannot be logged either.
-    let _ = writeln!(std::io::stdout().lock(), "{metric}");
+    write(&metric.to_string());
 }
 
 /// The log format: the fields of an event and of all spans around it, side by side in one JSON object. So every line

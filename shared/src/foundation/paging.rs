@@ -293,6 +293,7 @@ impl Cursor {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct List<T> {
     /// Always true.
+    #[schema(example = true)]
     success: bool,
     /// Rows of the page.
     data: Vec<T>,

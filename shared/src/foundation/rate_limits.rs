@@ -23,7 +23,7 @@ use uuid::Uuid;
 use self::redis::RedisStore;
 use crate::{
     db::{Db, Pool, SystemDb, SystemTx},
-    error::{ApiError, RateLimitStatus, is_unavailable},
+    error::{ApiError, BoxError, RateLimitStatus, is_unavailable},
     logging,
     redis_connection::REDIS_TIMEOUT,
     settings::Settings,
@@ -147,6 +147,17 @@ impl RateLimits {
     pub async fn check_anonymous(&self, key: &RateLimitKey<'_>) -> Result<RateLimitStatus, ApiError> {
         let status = self.count_call(key).await.map_err(|error| ApiError::unavailable().with_source(error))?;
         ensure_allowed(status)
+    }
+
+    /// Counts one call in Redis, under a key of its own, to see whether Redis does what the limits need. Returns false
+    /// without REDIS_URL.
+    ///
+    /// # Errors
+    /// Redis cannot be reached, refuses the password, or may not run scripts.
+    pub async fn try_redis(&self) -> Result<bool, BoxError> {
+        let CounterStore::Redis(redis) = &self.store else { return Ok(false) };
+        tokio::time::timeout(REDIS_TIMEOUT, redis.count_call("check", u32::MAX)).await??;
+        Ok(true)
     }
 
     /// Counts a call in the store.

@@ -76,6 +76,8 @@ pub struct SettingsRead {
     pub specs: BTreeSet<SettingSpec>,
     /// The names of the settings that were reported as missing.
     pub missing: BTreeSet<&'static str>,
+    /// Everything missing or malformed, one text each, without values. Empty when a function starts with these settings.
+    pub problems: Vec<String>,
 }
 
 impl SettingsRead {
@@ -121,7 +123,7 @@ impl Settings {
     /// Ends reading and returns what was asked for. `docs/SETTINGS.md` is generated from it.
     #[must_use]
     pub fn into_read(self) -> SettingsRead {
-        self.read
+        SettingsRead { problems: self.problems, ..self.read }
     }
 
     /// Records a problem, for example two settings that exclude each other.
@@ -378,6 +380,7 @@ mod tests {
             ]
         );
         assert_eq!(read.missing, BTreeSet::from(["BUCKET"]));
+        assert_eq!(read.problems, ["BUCKET is missing"]);
     }
 
     #[test]

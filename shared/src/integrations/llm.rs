@@ -11,6 +11,7 @@ mod fallback;
 mod gemini;
 mod grounded_answer;
 mod openai_compatible;
+mod probe;
 mod prompt;
 mod provider;
 mod source;
@@ -20,6 +21,7 @@ mod vision;
 
 pub use crate::model_api::{CallStatus, ProviderError};
 pub use extractive::{QuoteCandidate, answer_by_similarity, quote_candidates};
+pub use probe::ProbeResult;
 pub use prompt::fit_history;
 pub use provider::{Provider, excerpt};
 pub use types::{

@@ -10,6 +10,7 @@ import { PathLink } from "@/ui/path-link";
 
 import { useRating } from "./actions";
 import { citationPath, readCitations, type StoredCitation } from "./citations";
+import { FormattedText } from "./formatted-text";
 import type { Message } from "./queries";
 
 const SURFACES: Record<string, string> = {
@@ -45,7 +46,7 @@ export function MessageItem({ message, author }: { message: Message; author: str
   );
 }
 
-/** The text as it came: never markup, in its own direction. A very long one is cut until it is asked for. */
+/** The text with WhatsApp's marks, never as HTML, in its own direction. A very long one is cut until it is asked for. */
 function MessageText({ text }: { text: string }) {
   const { inbox } = useTexts("inbox");
   const [isWhole, setWhole] = useState(false);
@@ -54,7 +55,7 @@ function MessageText({ text }: { text: string }) {
   return (
     <>
       <p dir="auto" className={cn("text-sm break-words whitespace-pre-wrap [overflow-wrap:anywhere]", isLong && !isWhole && "line-clamp-[12]")}>
-        {text}
+        <FormattedText text={text} />
       </p>
       {isLong && (
         <Button variant="link" size="inline" className="justify-self-start" aria-expanded={isWhole} onClick={() => setWhole(!isWhole)}>

@@ -14,7 +14,8 @@ use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::{
-    KEY, LIVE_KEY, StripeData, StripeFault, StripeRequest, StripeServer, events::end, invoices, new_id, seconds,
+    EXPIRED_KEY, KEY, LIVE_KEY, StripeData, StripeFault, StripeRequest, StripeServer, events::end, invoices, new_id,
+    seconds,
 };
 
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -103,6 +104,10 @@ fn authorized(headers: &HeaderMap) -> Result<(), StripeErrorResponse> {
     if sent.is_some_and(|sent| [KEY, LIVE_KEY].contains(&sent)) {
         return Ok(());
     }
+    if sent == Some(EXPIRED_KEY) {
+        let message = "Expired API Key provided".to_owned();
+        return Err(StripeErrorResponse(401, "invalid_request_error", "api_key_expired", "", message));
+    }
     Err(StripeErrorResponse(401, "invalid_request_error", "", "", "Invalid API Key provided".to_owned()))
 }
 
@@ -159,6 +164,9 @@ fn execute(
             let mut all: Vec<_> = state.subscriptions.values().filter(is_listed).collect();
             all.sort_by_key(|one| (-one["created"].as_i64().unwrap_or_default(), one["id"].to_string()));
             page(&all, fields, "/v1/subscriptions")
+        }
+        "GET /v1/webhook_endpoints" => {
+            page(&state.webhook_endpoints().iter().collect::<Vec<_>>(), fields, "/v1/webhook_endpoints")
         }
         route if route.split('/').nth(2).is_some_and(|part| ["invoiceitems", "invoices"].contains(&part)) => {
             invoices::execute(state, route, fields)?

@@ -73,6 +73,12 @@ impl Browser {
         self.child.wait().await.unwrap();
     }
 
+    /// Sets the size of the page, in CSS pixels.
+    pub(crate) async fn resize(&mut self, width: u32, height: u32) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.send("Emulation.setDeviceMetricsOverride", size).await;
+    }
+
     /// Navigates to a URL.
     pub(crate) async fn open(&mut self, url: &str) {
         let opened = self.send("Page.navigate", json!({ "url": url })).await;

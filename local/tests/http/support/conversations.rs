@@ -3,12 +3,15 @@
 use sqlx::Connection;
 use uuid::Uuid;
 
-use super::{App, TenantUser};
+use super::{App, TenantUser, logs::plant_text, plant_phone};
 
 impl App {
     /// Stores a message of a contact through `app.receive_message`, without sending a reply job to the queue. Returns
     /// the conversation's id.
     pub(crate) async fn store_contact_message(&self, tenant: &TenantUser, contact: &str, text: &str) -> Uuid {
+        let phone = format!("+22507{contact:0>8}");
+        plant_text("text", text);
+        plant_phone(&phone);
         let mut db = self.admin_db().await;
         let mut tx = db.begin().await.unwrap();
         sqlx::raw_sql("set local role lisa_tenant").execute(&mut *tx).await.unwrap();
@@ -17,7 +20,7 @@ impl App {
         let receive = "select conversation_id from app.receive_message($1, $2, 'Awa', 'fr', $3, null, $4)";
         let conversation = sqlx::query_scalar(receive)
             .bind(contact)
-            .bind(format!("+22507{contact:0>8}"))
+            .bind(phone)
             .bind(text)
             .bind(Uuid::new_v4().to_string())
             .fetch_one(&mut *tx)
@@ -29,6 +32,7 @@ impl App {
 
     /// Stores an answer of the bot in a conversation and returns the message's id.
     pub(crate) async fn store_bot_message(&self, tenant: &TenantUser, conversation: Uuid, text: &str) -> Uuid {
+        plant_text("text", text);
         let insert = "insert into messages (customer_id, conversation_id, direction, author, content, answered)
                       values ($1, $2, 'outbound', 'bot', $3, true) returning id";
         sqlx::query_scalar(insert)

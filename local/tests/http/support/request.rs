@@ -8,7 +8,11 @@ use std::{
 use reqwest::{Body, RequestBuilder};
 use serde_json::Value;
 
-use super::{EventStream, TestResponse, logs::plant_texts_of, plant};
+use super::{
+    EventStream, TestResponse,
+    logs::{plant_body, plant_header, plant_raw_body, plant_text},
+    plant,
+};
 
 /// A request under construction. Awaiting it sends it.
 pub(crate) struct TestRequest(RequestBuilder);
@@ -30,11 +34,13 @@ impl TestRequest {
     }
 
     pub(crate) fn header(self, name: &str, value: impl AsRef<str>) -> Self {
+        plant_header(name, value.as_ref());
         Self(self.0.header(name, value.as_ref()))
     }
 
     /// Adds a query parameter.
     pub(crate) fn query(self, name: &str, value: &str) -> Self {
+        plant_text(name, value);
         let (client, request) = self.0.build_split();
         let mut request = request.unwrap();
         request.url_mut().query_pairs_mut().append_pair(name, value);
@@ -42,7 +48,7 @@ impl TestRequest {
     }
 
     pub(crate) fn json(self, body: &Value) -> Self {
-        plant_texts_of(body);
+        plant_body(body);
         Self(self.0.json(body))
     }
 
@@ -52,6 +58,8 @@ impl TestRequest {
     }
 
     pub(crate) fn body(self, content_type: &str, body: impl Into<Body>) -> Self {
+        let body = body.into();
+        plant_raw_body(&body);
         Self(self.0.header("content-type", content_type).body(body))
     }
 }

@@ -3,6 +3,8 @@
 use reqwest::{Response, header::HeaderMap};
 use serde_json::{Value, json};
 
+use super::logs::plant_answer;
+
 /// A response of the product, read to its end.
 #[derive(Debug)]
 pub(crate) struct TestResponse {
@@ -18,7 +20,9 @@ impl TestResponse {
     pub(super) async fn from_response(response: Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.unwrap();
-        Self { status, headers, body: serde_json::from_str(&text).unwrap_or_default(), text }
+        let body = serde_json::from_str(&text).unwrap_or_default();
+        plant_answer(&body);
+        Self { status, headers, body, text }
     }
 
     /// The value of a header; empty when the header is missing.

@@ -138,6 +138,7 @@ impl FakeSupabase {
             .route("/auth/v1/logout", post(log_out))
             .route("/auth/v1/user", put(change_user))
             .route("/auth/v1/recover", post(recover))
+            .route("/auth/v1/settings", get(settings))
             .with_state(Arc::clone(&server));
         let mut serving = JoinSet::new();
         serving.spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -298,6 +299,12 @@ impl ProjectServer {
         let id = claims["sub"].as_str()?;
         state.accounts.values().find(|account| account.id.to_string() == id).map(|account| account.email.clone())
     }
+}
+
+/// The public settings of the project's sign-in.
+async fn settings(State(server): State<Arc<ProjectServer>>, headers: HeaderMap) -> GoTrueResult {
+    server.check(&headers)?;
+    Ok(Json(json!({ "external": { "email": true }, "disable_signup": false })))
 }
 
 /// The user object of GoTrue's answers.

@@ -14,7 +14,7 @@ use shared::{sealed::KeyRing, settings::Settings, tenants};
 use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
-use super::{App, TenantUser, TestResponse, WAIT_TIMEOUT, wait_until};
+use super::{App, TenantUser, TestResponse, WAIT_TIMEOUT, logs::plant_answer, wait_until};
 
 /// The product with a fake ManyChat, fake models and one tenant that is connected to ManyChat.
 pub(crate) struct WhatsAppFixture {
@@ -44,6 +44,11 @@ impl WhatsAppFixture {
     /// Kills all running work of the product and starts it again on the same data.
     pub(crate) async fn restart(self) -> Self {
         Self { app: self.app.restart().await, ..self }
+    }
+
+    /// Kills all running work of the product and starts it again on the same data with these settings besides.
+    pub(crate) async fn restart_with(self, settings: &[(&str, &str)]) -> Self {
+        Self { app: self.app.restart_with(settings).await, ..self }
     }
 
     async fn build(database: Option<&OwnDatabase>, settings: &[(&str, &str)]) -> Self {
@@ -123,6 +128,7 @@ impl WhatsAppFixture {
         let contact = contact.to_string();
         wait_until(&format!("{count} texts for {contact}"), WAIT_TIMEOUT, async || {
             let sent = self.manychat.sent_to(&contact);
+            plant_answer(&json!({ "content": sent }));
             (sent.len() >= count).then_some(sent)
         })
         .await

@@ -398,6 +398,27 @@ async fn a_cancellation_is_asked_for_and_repeating_it_confirms_it() {
 const UNITS: &str = "select sum(free_quota_used) from user_settings";
 
 #[tokio::test]
+async fn an_order_takes_one_unit_that_no_maintenance_gives_back() {
+    let whatsapp = shop().await;
+    let used = async || {
+        // As if the time of every reservation were over.
+        whatsapp.sql("update reservations set expires_at = now() - interval '1 second'").await;
+        whatsapp.app.stack.invoke("maintenance", json!({})).await.unwrap();
+        let status = whatsapp.app.get("/api/v1/quota/status").by(&whatsapp.tenant).await.data(200);
+        status["free_quota_used"].as_i64().unwrap()
+    };
+    for (contact, units) in (1..=3).zip(1..) {
+        propose_to(&whatsapp, contact).await;
+        assert_eq!(used().await, units, "the answer with the proposal takes the order's unit");
+        whatsapp.deliver_text(contact, "oui").await.json_body(200);
+        assert!(whatsapp.wait_for_texts(contact, 2).await[1].contains("est enregistrée"));
+        whatsapp.wait_for_reply_jobs().await;
+        assert_eq!(used().await, units, "the yes to it takes none");
+        assert_eq!(whatsapp.number("select count(*) from orders").await, units);
+    }
+}
+
+#[tokio::test]
 async fn a_change_of_mind_is_a_no_and_a_cancellation_without_an_order_asks_no_model() {
     let whatsapp = shop_with_proposal().await;
     whatsapp.deliver_text(1, "finalement non").await.json_body(200);

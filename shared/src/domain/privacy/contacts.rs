@@ -21,7 +21,7 @@ const BATCH_MESSAGES: i64 = 1_000;
 /// All that a company stores about one contact, or the next part of it. Every object has the columns of its table.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "conversation": { "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "contact_id": "132", "user_phone": "+2250700000000" },
+    "conversation": { "id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d", "contact_id": "132", "user_phone": "+2250700000000" },
     "messages": [{ "direction": "inbound", "content": "Bonjour", "created_at": "2026-11-29T09:30:06Z" }],
     "next": null, "orders": [], "feedback": [], "closed_questions": [], "outbox": [], "activities": [], "model_calls": [],
 }))]

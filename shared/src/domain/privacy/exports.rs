@@ -27,7 +27,7 @@ const MAX_LOOKS: u32 = 4;
 /// An export of all that a company stores.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "status": "ready", "created_at": "2026-11-29T09:30:06Z",
+    "id": "2a9d8c7b-6e5f-4a3b-9c1d-0e1f2a3b4c5d", "status": "ready", "created_at": "2026-11-29T09:30:06Z",
     "finished_at": "2026-11-29T09:30:41Z", "expires_at": "2026-12-06T09:30:41Z", "size_bytes": 1_048_576,
     "error_code": null, "download": {
         "url": "https://lisa-documents.s3.eu-west-1.amazonaws.com/tenants/…/exports/….zip?X-Amz-Signature=…",

@@ -15,6 +15,7 @@ use super::{
     texts::{self, CompanyLanguage, LocalizedTextPatch, SentencesInForce, TextsPatch, identity},
 };
 use crate::{
+    audit::{self, NewAuditEntry},
     currency::Currency,
     db::{SystemTx, TenantTx},
     error::ApiError,
@@ -29,7 +30,7 @@ const MAX_WEBHOOK_SECRETS: i64 = 10;
 /// Time in seconds after the creation of a webhook secret in which another call is a repeated click.
 const REPEATED_CLICK_S: f64 = 60.0;
 /// Purpose under which a new webhook secret is sealed (encrypted).
-const WEBHOOK_SECRET_PURPOSE: &str = "webhook_secret";
+pub const WEBHOOK_SECRET_PURPOSE: &str = "webhook_secret";
 
 /// The company's profile and connections, without secrets.
 #[derive(Debug, Serialize, ToSchema)]
@@ -42,7 +43,7 @@ const WEBHOOK_SECRET_PURPOSE: &str = "webhook_secret";
     "refusal": { "fr": "Je n’ai pas trouvé la réponse dans nos documents.", "en": "Our documents do not say." },
     "handover": { "fr": "Une personne de notre équipe vous répondra ici.", "en": "A person will answer you here." },
     "notices": { "quota_blocked": true, "contact_limited": false }, "created_at": "2026-11-23T09:30:06Z", "webhook_secrets": [{
-        "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "created_at": "2026-11-23T09:30:06Z", "expires_at": null,
+        "id": "d4c3b2a1-0f9e-4d8c-b7a6-958473625140", "created_at": "2026-11-23T09:30:06Z", "expires_at": null,
     }],
 }))]
 pub struct CustomerDetails {
@@ -379,7 +380,7 @@ pub async fn change(
 /// A new webhook secret. Its value is shown only in this response, and to repeated calls within a minute.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
-    "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "webhook_secret": "whs_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+    "id": "d4c3b2a1-0f9e-4d8c-b7a6-958473625140", "webhook_secret": "whs_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
     "header": "X-Webhook-Secret", "older_expires_at": "2026-11-24T09:30:06Z",
 }))]
 pub struct NewWebhookSecret {
@@ -503,6 +504,73 @@ async fn older_end(tx: &mut TenantTx) -> sqlx::Result<Option<DateTime<Utc>>> {
     sqlx::query_scalar!("select max(expires_at) from webhook_secrets where customer_id = $1", tx.tenant())
         .fetch_one(tx)
         .await
+}
+
+/// A sealed webhook secret of a tenant, kept for a repeated click.
+#[derive(Debug)]
+pub struct SealedWebhookSecret {
+    /// Identifier of the secret.
+    pub id: Uuid,
+    /// Identifier of the tenant.
+    pub customer_id: Uuid,
+    /// Sealed secret, in the format of [`crate::sealed`].
+    pub sealed: Vec<u8>,
+}
+
+/// Returns up to `limit` sealed webhook secrets whose ids follow `after`, by id.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn sealed_webhook_secrets(
+    tx: &mut SystemTx,
+    after: Uuid,
+    limit: i64,
+) -> sqlx::Result<Vec<SealedWebhookSecret>> {
+    sqlx::query_as!(
+        SealedWebhookSecret,
+        r#"
+        select id, customer_id, sealed_value as "sealed!" from webhook_secrets
+        where sealed_value is not null and id > $1
+        order by id
+        limit $2
+        "#,
+        after,
+        limit
+    )
+    .fetch_all(tx)
+    .await
+}
+
+/// Replaces a sealed webhook secret by `resealed` and records the change in the tenant's audit log. Returns false, and
+/// changes nothing, when the stored value is no longer `secret`.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn replace_sealed_webhook_secret(
+    tx: &mut SystemTx,
+    secret: &SealedWebhookSecret,
+    resealed: &[u8],
+) -> sqlx::Result<bool> {
+    let replaced = sqlx::query!(
+        "update webhook_secrets set sealed_value = $3 where id = $1 and sealed_value = $2",
+        secret.id,
+        secret.sealed,
+        resealed
+    )
+    .execute(&mut *tx)
+    .await?;
+    if replaced.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let entry = NewAuditEntry {
+        actor: None,
+        action: "key.resealed",
+        object: format!("customer:{}", secret.customer_id),
+        request_id: None,
+        details: serde_json::json!({ "key": WEBHOOK_SECRET_PURPOSE }),
+    };
+    audit::record_for(tx, Some(secret.customer_id), &entry).await?;
+    Ok(true)
 }
 
 /// Removes the sealed values of secrets that are too old for a repeated click, at most `limit`. Returns their number.

@@ -91,7 +91,7 @@ pub struct WebhookEndpointPatch {
 /// An endpoint, without its secret.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
-    "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60", "url": "https://hooks.example.com/lisa", "description": "Order desk",
+    "id": "e7d6c5b4-a392-4817-9605-f4e3d2c1b0a9", "url": "https://hooks.example.com/lisa", "description": "Order desk",
     "events": ["order.created", "order.updated"], "enabled": true, "disabled_at": null, "disabled_reason": null,
     "failing_since": null, "previous_secret_expires_at": null, "created_at": "2026-11-23T09:30:06Z",
     "updated_at": "2026-11-23T09:30:06Z",
@@ -120,7 +120,7 @@ pub struct WebhookEndpoint {
 /// An endpoint with its new secret, which is shown this once.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
-    "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60", "url": "https://hooks.example.com/lisa", "description": "Order desk",
+    "id": "e7d6c5b4-a392-4817-9605-f4e3d2c1b0a9", "url": "https://hooks.example.com/lisa", "description": "Order desk",
     "events": ["order.created", "order.updated"], "enabled": true, "disabled_at": null, "disabled_reason": null,
     "failing_since": null, "previous_secret_expires_at": null, "created_at": "2026-11-23T09:30:06Z",
     "updated_at": "2026-11-23T09:30:06Z", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=",

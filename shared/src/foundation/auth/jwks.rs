@@ -99,6 +99,14 @@ impl Jwks {
         }
     }
 
+    /// Fetches the keys and returns the number of those that sign tokens. The cache stays as it is.
+    ///
+    /// # Errors
+    /// Returns an error when the keys cannot be fetched.
+    pub(super) async fn count(&self) -> Result<usize, JwksUnreachable> {
+        self.fetch().await.map(|keys| keys.len()).map_err(|error| JwksUnreachable(Some(error)))
+    }
+
     async fn fetch(&self) -> Result<HashMap<String, (DecodingKey, Algorithm)>, reqwest::Error> {
         let answer = self.http.get(&self.url).send().await?.error_for_status()?;
         let set: jwk::JwkSet = answer.json().await?;

@@ -203,6 +203,23 @@ impl VerificationKeys {
         }))
     }
 
+    /// Fetches the public keys of the Supabase project and returns their number; `None` without SUPABASE_URL.
+    ///
+    /// # Errors
+    /// Returns an error when the keys cannot be fetched.
+    pub async fn count_public_keys(&self) -> Result<Option<usize>, JwksUnreachable> {
+        match &self.0.jwks {
+            Some(jwks) => jwks.count().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The number of secrets that verify tokens.
+    #[must_use]
+    pub fn secret_count(&self) -> usize {
+        self.0.secrets.len()
+    }
+
     /// Verifies a token's signature, algorithm, times, issuer, audience and role. Makes no network request when the
     /// keys are cached.
     ///

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Envelope<T> {
     /// Always true.
+    #[schema(example = true)]
     pub success: bool,
     /// The requested data.
     pub data: T,

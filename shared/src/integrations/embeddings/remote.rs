@@ -274,7 +274,7 @@ impl<'c> OpenCall<'c> {
     }
 
     fn record(&mut self, reply: Result<&Value, &ProviderError>) {
-        self.calls.push(self.model.call(self.texts, reply, self.started));
+        self.calls.push(self.model.call(self.texts, reply, self.started).count_cost());
     }
 }
 

@@ -151,7 +151,7 @@ impl ModelChain {
     }
 
     /// Makes one call to a model and appends its record for the ledger to `calls`.
-    async fn call(
+    pub(super) async fn call(
         &self,
         provider: &Endpoint,
         model: &str,
@@ -187,14 +187,15 @@ impl ModelChain {
             let error = logging::chain(failure);
             tracing::warn!(provider = provider.name, model, latency_ms, error, "a call to a model failed");
         }
-        calls.push(ModelCall {
+        let call = ModelCall {
             provider: provider.name,
             model: model.to_owned(),
             usage,
             cost_micros: self.prices.cost_micros(model, usage.prompt_tokens, usage.completion_tokens),
             latency_ms,
             status,
-        });
+        };
+        calls.push(call.count_cost());
         output.map(|output| (output, usage))
     }
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     files::PlacedPassage,
+    logging,
     model_api::{CallStatus, ProviderError},
     text::Language,
 };
@@ -181,6 +182,18 @@ pub struct ModelCall {
     pub latency_ms: i32,
     /// The call's result.
     pub status: CallStatus,
+}
+
+impl ModelCall {
+    /// Adds the cost to the metric `ModelCostMicros`, and returns the call. The metric does not depend on the ledger, so that
+    /// spending is seen while the database is down.
+    #[must_use]
+    pub(crate) fn count_cost(self) -> Self {
+        if self.cost_micros > 0 {
+            logging::metric("ModelCostMicros", self.cost_micros as f64);
+        }
+        self
+    }
 }
 
 /// The reason why there is no answer. Neither the message nor the source contains any part of the prompt, the reply
