@@ -250,8 +250,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Imports approved answers from CSV, with the columns `question`, `answer` and, if wanted, `language`, separated by commas, semicolons or tabs
-         * @description Imports approved answers from CSV, with the columns `question`, `answer` and, if wanted, `language`, separated by commas,
+         * Imports approved answers from CSV
+         * @description Imports approved answers from CSV. The columns are `question`, `answer` and, if wanted, `language`, separated by commas,
          *     semicolons or tabs. A file that is not UTF-8 is sent as `application/octet-stream`. A row with the wording of an
          *     approved answer replaces its text. With a wrong row, nothing is imported: 422 `rows_refused` lists the lines. A file has
          *     at most 1,000 rows.
@@ -653,9 +653,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Returns what changed in the company's conversations, messages, documents, orders and activities after a cursor, each change exactly once
-         * @description Returns what changed in the company's conversations, messages, documents, orders and activities after a cursor, each
-         *     change exactly once. With `If-None-Match`, the answer is 304 when nothing did. With `wait`, the call waits for a change.
+         * Returns what changed in the company after a cursor, each change exactly once
+         * @description Returns what changed in the company after a cursor, each change exactly once. Changes are those of conversations,
+         *     messages, documents, orders and activities. With `If-None-Match`, the answer is 304 when nothing did. With `wait`, the
+         *     call waits for a change.
          *
          *     Needs an access token of the role `support_user`.
          */
@@ -807,6 +808,28 @@ export interface paths {
          *     Needs an access token of the role `support_user`.
          */
         get: operations["messages_list_conversations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/conversations/waiting-count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Counts the conversations that wait for a person, up to 99
+         * @description Counts the conversations that wait for a person, up to 99: those that the list shows with `waiting=true`.
+         *
+         *     Needs an access token of the role `support_user`.
+         */
+        get: operations["messages_count_waiting"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1487,7 +1510,14 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Returns the state of the company's account
+         * @description Returns the state of the company's account. A deleted one has the time of the deletion, and the time until which it
+         *     can be restored. An owner of several companies who names none gets the deleted one.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
+        get: operations["privacy_show_account"];
         put?: never;
         post?: never;
         /**
@@ -1580,7 +1610,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Returns a page of the company's exports, newest first, without links
+         * @description Returns a page of the company's exports, newest first, without links: the route of one export issues them.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
+        get: operations["privacy_list_exports"];
         put?: never;
         /**
          * Requests an export of all that the company stores
@@ -1740,9 +1776,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Returns the profile of the signed-in user, with the state of the subscription, the requests that are left, and the companies that the user may open
-         * @description Returns the profile of the signed-in user, with the state of the subscription, the requests that are left, and the
-         *     companies that the user may open.
+         * Returns the profile of the signed-in user
+         * @description Returns the profile of the signed-in user. With it come the state of the subscription, the requests that are left, and
+         *     the companies that the user may open.
          *
          *     Needs an access token of the role `user`.
          */
@@ -3556,6 +3592,7 @@ export interface components {
          *       "contact_id": "132",
          *       "created_at": "2026-11-23T09:30:06Z",
          *       "display_name": "Awa",
+         *       "handled_by": null,
          *       "handler": "bot",
          *       "handover_reason": null,
          *       "handover_until": null,
@@ -3577,6 +3614,7 @@ export interface components {
             /** Format: date-time */
             created_at: string;
             display_name?: string | null;
+            handled_by?: components["schemas"]["HandlingMember"] | null;
             /** @description The side that answers: `bot` or `human`. */
             handler: string;
             /** @description The reason for the handover to a person: `keyword`, `model`, `person`, `outside_hours` or `unsupported`. */
@@ -4449,6 +4487,15 @@ export interface components {
             success: boolean;
         };
         /** @description The envelope of a successful response. */
+        Envelope_WaitingCount: {
+            data: components["schemas"]["WaitingCount"];
+            /**
+             * @description Always true.
+             * @example true
+             */
+            success: boolean;
+        };
+        /** @description The envelope of a successful response. */
         Envelope_WebhookDelivery: {
             data: components["schemas"]["WebhookDelivery"];
             /**
@@ -4792,6 +4839,22 @@ export interface components {
         };
         /** @description Text of a golden question, 1 to 1,000 characters. */
         GoldenText: string;
+        /**
+         * @description The member of the company who has a conversation.
+         * @example {
+         *       "id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
+         *       "name": "Awa Koné"
+         *     }
+         */
+        HandlingMember: {
+            /**
+             * Format: uuid
+             * @description `users.id`.
+             */
+            id: string;
+            /** @description The full name, else the e-mail address; null for somebody who has left the company. */
+            name?: string | null;
+        };
         /** @description Word by which a contact asks for a person, 1 to 50 characters. */
         HandoverKeyword: string;
         /**
@@ -4969,6 +5032,17 @@ export interface components {
             success: boolean;
         };
         /** @description One page of a list. */
+        List_Export: {
+            /** @description Rows of the page. */
+            data: components["schemas"]["Export"][];
+            meta: components["schemas"]["Meta"];
+            /**
+             * @description Always true.
+             * @example true
+             */
+            success: boolean;
+        };
+        /** @description One page of a list. */
         List_GoldenQuestion: {
             /** @description Rows of the page. */
             data: components["schemas"]["GoldenQuestion"][];
@@ -5002,9 +5076,9 @@ export interface components {
             success: boolean;
         };
         /** @description One page of a list. */
-        List_Message: {
+        List_MessageItem: {
             /** @description Rows of the page. */
-            data: components["schemas"]["Message"][];
+            data: components["schemas"]["MessageItem"][];
             meta: components["schemas"]["Meta"];
             /**
              * @description Always true.
@@ -5223,6 +5297,10 @@ export interface components {
              *     START that a later one overtook) or `courtesy`.
              */
             skipped_reason?: string | null;
+        };
+        /** @description A message of a list, with the feedback of the member who reads it. */
+        MessageItem: components["schemas"]["Message"] & {
+            own_feedback?: components["schemas"]["OwnFeedback"] | null;
         };
         /**
          * @description Position of the page in its list.
@@ -5689,6 +5767,7 @@ export interface components {
          * @example {
          *       "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
          *       "name": "Comptoir Baobab",
+         *       "purge_after": null,
          *       "role": "owner",
          *       "status": "active"
          *     }
@@ -5701,10 +5780,27 @@ export interface components {
             id: string;
             /** @description Name of the company. */
             name: string;
+            /**
+             * Format: date-time
+             * @description Time until which an owner can restore a deleted company. Then everything is deleted for good. Null unless the
+             *     company is deleted.
+             */
+            purge_after?: string | null;
             /** @description `owner` or `support`. */
             role: string;
             /** @description `active`, `suspended` or `deleted`. */
             status: string;
+        };
+        /**
+         * @description The caller's own rating of a message.
+         * @example {
+         *       "comment": "The price is out of date.",
+         *       "is_helpful": false
+         *     }
+         */
+        OwnFeedback: {
+            comment?: string | null;
+            is_helpful: boolean;
         };
         /**
          * @description Profile of the signed-in user, with what the user may open.
@@ -7023,6 +7119,22 @@ export interface components {
         UserQuota: components["schemas"]["Quota"] & {
             /** Format: uuid */
             public_user_id: string;
+        };
+        /**
+         * @description The number of conversations that wait for a person.
+         * @example {
+         *       "count": 3,
+         *       "has_more": false
+         *     }
+         */
+        WaitingCount: {
+            /**
+             * Format: int64
+             * @description Number of the conversations, counted up to 99.
+             */
+            count: number;
+            /** @description True when more than 99 conversations wait. */
+            has_more: boolean;
         };
         /**
          * @description A conversation, as events show it: the fields of `GET /api/v1/conversations` without its messages.
@@ -9929,6 +10041,11 @@ export interface operations {
                  *     without.
                  */
                 unanswered?: boolean;
+                /**
+                 * @description `true`: only conversations that wait for a person: handed over and taken by nobody, or taken over, with messages
+                 *     that wait for an answer. `false`: only the others.
+                 */
+                waiting?: boolean;
                 /** @description Number of the page, from 1. Cannot be used together with `cursor`. */
                 page?: number;
                 /**
@@ -9970,6 +10087,7 @@ export interface operations {
                      *           "contact_id": "132",
                      *           "created_at": "2026-11-23T09:30:06Z",
                      *           "display_name": "Awa",
+                     *           "handled_by": null,
                      *           "handler": "bot",
                      *           "handover_reason": null,
                      *           "handover_until": null,
@@ -9994,6 +10112,49 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["List_ConversationItem"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    messages_count_waiting: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "count": 3,
+                     *         "has_more": false
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Envelope_WaitingCount"];
                 };
             };
             401: components["responses"]["Unauthorized"];
@@ -10037,6 +10198,7 @@ export interface operations {
                      *         "contact_id": "132",
                      *         "created_at": "2026-11-23T09:30:06Z",
                      *         "display_name": "Awa",
+                     *         "handled_by": null,
                      *         "handler": "bot",
                      *         "handover_reason": null,
                      *         "handover_until": null,
@@ -10170,6 +10332,7 @@ export interface operations {
                      *         "contact_id": "132",
                      *         "created_at": "2026-11-23T09:30:06Z",
                      *         "display_name": "Awa",
+                     *         "handled_by": null,
                      *         "handler": "human",
                      *         "handover_reason": "person",
                      *         "handover_until": "2026-11-23T13:30:06Z",
@@ -11750,6 +11913,10 @@ export interface operations {
                      *           "error_code": null,
                      *           "id": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1",
                      *           "model": "extractive-1",
+                     *           "own_feedback": {
+                     *             "comment": "The price is out of date.",
+                     *             "is_helpful": false
+                     *           },
                      *           "sent_at": "2026-11-23T09:30:09Z",
                      *           "sent_by": null,
                      *           "skipped_reason": null
@@ -11765,7 +11932,7 @@ export interface operations {
                      *       "success": true
                      *     }
                      */
-                    "application/json": components["schemas"]["List_Message"];
+                    "application/json": components["schemas"]["List_MessageItem"];
                 };
             };
             401: components["responses"]["Unauthorized"];
@@ -12234,6 +12401,50 @@ export interface operations {
             503: components["responses"]["ServiceUnavailable"];
         };
     };
+    privacy_show_account: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "deleted_at": null,
+                     *         "purge_after": null,
+                     *         "status": "active"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Envelope_AccountState"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
     privacy_delete_account: {
         parameters: {
             query?: never;
@@ -12407,6 +12618,79 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Envelope_ContactExport"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    privacy_list_exports: {
+        parameters: {
+            query?: {
+                /** @description Number of the page, from 1. Cannot be used together with `cursor`. */
+                page?: number;
+                /**
+                 * @description Maximum number of rows per page. A page of long texts has fewer when the response would be too large;
+                 *     `meta.next_cursor` then goes on after its last row.
+                 */
+                limit?: number;
+                /** @description Column to sort by; `-` before it sorts descending. The default is the first column, descending. */
+                sort?: "created_at" | "-created_at";
+                /** @description `meta.next_cursor` of the previous page. */
+                cursor?: string;
+            };
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "created_at": "2026-11-29T09:30:06Z",
+                     *           "download": {
+                     *             "expires_at": "2026-11-29T09:45:06Z",
+                     *             "url": "https://lisa-documents.s3.eu-west-1.amazonaws.com/tenants/…/exports/….zip?X-Amz-Signature=…"
+                     *           },
+                     *           "error_code": null,
+                     *           "expires_at": "2026-12-06T09:30:41Z",
+                     *           "finished_at": "2026-11-29T09:30:41Z",
+                     *           "id": "2a9d8c7b-6e5f-4a3b-9c1d-0e1f2a3b4c5d",
+                     *           "size_bytes": 1048576,
+                     *           "status": "ready"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "limit": 20,
+                     *         "next_cursor": null,
+                     *         "page": 1,
+                     *         "total": 1,
+                     *         "total_pages": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["List_Export"];
                 };
             };
             401: components["responses"]["Unauthorized"];

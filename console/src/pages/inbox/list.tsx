@@ -1,5 +1,4 @@
 import type { UseInfiniteQueryResult } from "@tanstack/react-query";
-import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { MessagesSquare, SearchX } from "lucide-react";
 
@@ -15,7 +14,7 @@ import { Button } from "@/ui/button";
 import { draftOf } from "./drafts";
 import { holderOf } from "./holder";
 import { contactName, useHolderText } from "./names";
-import { type Conversation, takeoversQuery } from "./queries";
+import type { Conversation } from "./queries";
 import type { InboxSearch } from "./route";
 import { plainText } from "./whatsapp-text";
 
@@ -74,10 +73,9 @@ function Row({ conversation, search, isCursor, onFocus }: RowProps) {
   const { inbox } = useTexts("inbox");
   const format = useFormat();
   const { user } = useCompany();
-  const { data: takeovers } = useQuery(takeoversQuery);
   const holderText = useHolderText();
   const draft = useStore(draftOf(user.id, conversation.id));
-  const holder = holderOf(conversation, takeovers);
+  const holder = holderOf(conversation);
   const { unanswered } = conversation;
   return (
     <Link

@@ -41,7 +41,7 @@ export function MessageItem({ message, author }: { message: Message; author: str
       <MessageText text={message.content} />
       <Sources citations={readCitations(message.citations)} />
       <Outcome message={message} />
-      {message.author === "bot" && <Rating message={message.id} />}
+      {message.author === "bot" && <Rating message={message} />}
     </li>
   );
 }
@@ -98,7 +98,7 @@ function Outcome({ message }: { message: Message }) {
   return outcome;
 }
 
-function Rating({ message }: { message: string }) {
+function Rating({ message }: { message: Message }) {
   const { inbox } = useTexts("inbox");
   const { isHelpful, rate } = useRating(message);
   return (
