@@ -2431,6 +2431,7 @@ CREATE TABLE public.conversations (
     day_answers integer DEFAULT 0 NOT NULL,
     limit_notice_on date,
     lease_is_awaited boolean DEFAULT false NOT NULL,
+    handled_by uuid,
     CONSTRAINT conversations_channel_known CHECK ((channel = ANY (ARRAY['whatsapp'::text, 'api'::text]))),
     CONSTRAINT conversations_contact_id_length CHECK (((length(contact_id) >= 1) AND (length(contact_id) <= 160))),
     CONSTRAINT conversations_display_name_length CHECK ((length(display_name) <= 200)),
@@ -3613,7 +3614,15 @@ CREATE INDEX config_versions_company_id_idx ON public.config_versions USING btre
 
 CREATE INDEX conversations_channel_last_message_at_idx ON public.conversations USING btree (customer_id, channel, last_message_at DESC, id DESC);
 
+CREATE INDEX conversations_handled_by_idx ON public.conversations USING btree (handled_by);
+
+CREATE INDEX conversations_handover_idx ON public.conversations USING btree (customer_id, channel, last_message_at DESC, id DESC) WHERE (handler = 'human'::text);
+
 CREATE INDEX conversations_order_draft_idx ON public.conversations USING btree (customer_id) WHERE (order_draft IS NOT NULL);
+
+CREATE INDEX conversations_takeover_idx ON public.conversations USING btree (customer_id, handover_until) WHERE ((handler = 'human'::text) AND (handover_reason = 'person'::text));
+
+CREATE INDEX conversations_unclaimed_handover_idx ON public.conversations USING btree (customer_id) WHERE ((handler = 'human'::text) AND (handover_reason <> 'person'::text));
 
 CREATE INDEX conversations_user_id_idx ON public.conversations USING btree (user_id);
 
@@ -3923,6 +3932,9 @@ ALTER TABLE ONLY public.config_versions
 
 ALTER TABLE ONLY public.conversations
     ADD CONSTRAINT conversations_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.conversations
+    ADD CONSTRAINT conversations_handled_by_fkey FOREIGN KEY (handled_by) REFERENCES public.users(id) ON DELETE SET NULL;
 
 ALTER TABLE ONLY public.conversations
     ADD CONSTRAINT conversations_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE SET NULL;

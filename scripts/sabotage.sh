@@ -4,8 +4,8 @@
 #     scripts/sabotage.sh [<part of a patch's name>]…
 #
 # A patch names its test. It is applied to a copy of the last commit in target/sabotage, so the folder of work stays as it
-# is. The test must pass on the copy as it is, and fail on the copy with the patch, in its own words and not for lack of a
-# server or a program. Ends with status 1 when a test does not notice, or when a patch does not fit any more.
+# is. The test must pass on the copy as it is, so that servers and programs are there, and fail on the copy with the patch.
+# Its own words are shown, to be read. Ends with status 1 when a test does not notice, or when a patch does not fit any more.
 #
 # The first run builds everything once more: some 15 minutes and 10 GB.
 set -euo pipefail

@@ -2,9 +2,12 @@
 // month of figures. For screenshots and measurements; nobody in it is a real person.
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { join } from "node:path";
 
 export const OWNER = { email: "aminata@comptoir-baobab.example", password: "correct horse battery" };
+/** Administers the installation, and belongs to a company of its own. */
+export const ADMINISTRATOR = { email: "exploitation@lisa.example", password: "correct horse battery" };
 const SUPPORT = { email: "yao@comptoir-baobab.example", password: "correct horse battery" };
 const MANYCHAT_KEY = "1001:fake-manychat-key-of-the-first-page";
 const ROOT = join(import.meta.dirname, "../..");
@@ -50,9 +53,34 @@ export async function ensureDemo(address, data) {
   const invitation = await owner("POST", "customers/me/invitations", { role: "support" });
   await call(null, "POST", "auth/signup", { ...SUPPORT, full_name: "Yao Kouassi", invitation: invitation.token });
   await talk(address, owner, secret);
-  await order(owner);
+  await withReceiver(async () => {
+    await owner("POST", "webhook-endpoints", { url: "https://hooks.example.com/commandes", description: "Caisse de la boutique" });
+    await order(owner);
+  });
   for (const question of UNANSWERED) await owner("POST", "query", { question });
+  await call(null, "POST", "auth/signup", { ...ADMINISTRATOR, full_name: "Exploitation", company_name: "Lisa, exploitation" });
+  sql(data, "update users set role = 'global_admin' where email = :'email';", { email: ADMINISTRATOR.email });
   sql(data, FIGURES, { company: tenant.id });
+}
+
+/**
+ * Receives webhooks while `task` runs, and until as many have come as the task causes, where RECEIVER_PORT names the port
+ * that the stack calls as https://hooks.example.com (OUTBOUND_LOCAL_SITES). The third one is refused, and sent again.
+ */
+async function withReceiver(task) {
+  const port = process.env.RECEIVER_PORT;
+  if (port === undefined) return task();
+  let received = 0;
+  const server = createServer((request, response) => {
+    request.resume().on("end", () => {
+      received += 1;
+      response.writeHead(received === 3 ? 503 : 204).end();
+    });
+  });
+  await new Promise((resolve) => server.listen(Number(port), "127.0.0.1", resolve));
+  await task();
+  await until(() => Promise.resolve(received >= ORDER_EVENTS));
+  await new Promise((resolve) => server.close(resolve));
 }
 
 async function uploadDocuments(owner) {
@@ -93,9 +121,14 @@ async function talk(address, owner, secret) {
   await until(async () => (await owner("GET", `messages?conversation_id=${mariam.id}`)).length >= 5);
 }
 
+/** How far each order goes. */
+const ORDER_STEPS = [3, 3, 2, 1, 3, 0, 1, 0];
+/** One event when it is made, and one for each step. */
+const ORDER_EVENTS = ORDER_STEPS.length + ORDER_STEPS.reduce((sum, steps) => sum + steps, 0);
+
 async function order(owner) {
   const steps = ["confirmed", "preparing", "delivered"];
-  for (const [n, count] of [3, 3, 2, 1, 3, 0, 1, 0].entries()) {
+  for (const [n, count] of ORDER_STEPS.entries()) {
     const [name, unit_price] = PRODUCTS[n];
     const items = [{ name, quantity: 1 + (n % 3), unit_price }];
     const { id } = await owner("POST", "orders", { customer_name: CONTACTS[n], items });

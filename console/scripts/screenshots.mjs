@@ -6,7 +6,7 @@ import { join } from "node:path";
 
 import { chromium } from "playwright-core";
 
-import { ensureDemo, OWNER } from "./demo-data.mjs";
+import { ADMINISTRATOR, ensureDemo, OWNER } from "./demo-data.mjs";
 
 const [address, data, folder = join(import.meta.dirname, "../../docs/console")] = process.argv.slice(2);
 if (data === undefined) throw new Error("usage: screenshots.mjs <address> <data folder> [<folder>]");
@@ -18,13 +18,13 @@ const PHONE = { width: 390, height: 844 };
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium" });
 
 /** Opens a window in French, signed in unless `isPublic`. */
-async function open({ viewport = DESK, colorScheme = "light", isPublic = false } = {}) {
+async function open({ viewport = DESK, colorScheme = "light", isPublic = false, account = OWNER } = {}) {
   const context = await browser.newContext({ baseURL: address, viewport, colorScheme, locale: "fr", reducedMotion: "reduce" });
   const page = await context.newPage();
   await page.goto("/sign-in");
   if (isPublic) return page;
-  await page.locator('input[type="email"]').fill(OWNER.email);
-  await page.locator('input[type="password"]').fill(OWNER.password);
+  await page.locator('input[type="email"]').fill(account.email);
+  await page.locator('input[type="password"]').fill(account.password);
   await page.locator('button[type="submit"]').click();
   await page.waitForURL((url) => url.pathname !== "/sign-in");
   return page;
@@ -56,6 +56,22 @@ const openDocument = async (page) => {
   await page.locator('[data-page="1"]').waitFor();
 };
 
+const openEndpoint = async (page) => {
+  await page.getByRole("link", { name: "Caisse de la boutique" }).click();
+  await page.getByRole("list", { name: "Livraisons" }).getByRole("listitem").first().waitFor();
+};
+const requestExport = async (page) => {
+  const link = page.getByRole("link", { name: "Télécharger l’archive" });
+  const request = page.getByRole("button", { name: "Demander un export" });
+  await link.or(request).first().waitFor();
+  if (await request.isVisible()) await request.click();
+  await link.waitFor();
+};
+const openCompany = async (page) => {
+  await page.getByRole("link", { name: "Comptoir Baobab" }).click();
+  await page.getByRole("heading", { level: 1, name: "Comptoir Baobab" }).waitFor();
+};
+
 const visitor = await open({ isPublic: true });
 await take(visitor, "sign-in", "/sign-in");
 await visitor.context().close();
@@ -75,7 +91,15 @@ await take(desk, "settings-bot", "/settings/bot");
 await take(desk, "settings-manychat", "/settings/manychat");
 await take(desk, "settings-team", "/settings/team");
 await take(desk, "settings-plan", "/settings/plan");
+await take(desk, "settings-webhooks", "/settings/webhooks");
+await take(desk, "webhook", null, openEndpoint);
+await take(desk, "settings-privacy", "/settings/privacy", requestExport);
 await desk.context().close();
+
+const administrator = await open({ account: ADMINISTRATOR });
+await take(administrator, "admin-companies", "/admin/companies");
+await take(administrator, "admin-company", null, openCompany);
+await administrator.context().close();
 
 const phone = await open({ viewport: PHONE });
 await take(phone, "phone-inbox", "/inbox");

@@ -1,4 +1,4 @@
-import { createRouter } from "@tanstack/react-router";
+import { createRouter, type RouteComponent } from "@tanstack/react-router";
 
 import { session } from "@/api/session";
 import { queryClient } from "@/api/queries";
@@ -19,6 +19,18 @@ export const router = createRouter({
 declare module "@tanstack/react-router" {
   interface Register {
     router: typeof router;
+  }
+}
+
+/**
+ * Begins to load the parts of the page that the address names, while the session is restored. The router itself asks for
+ * them only when it renders, which would be a round trip later. A part that fails is asked for again by the router.
+ */
+export function preloadPage(): void {
+  const [matchedRoutes] = router.getMatchedRoutes(router.latestLocation.pathname);
+  for (const { options } of matchedRoutes) {
+    const { component } = options as { component?: RouteComponent };
+    void component?.preload?.();
   }
 }
 

@@ -4,6 +4,7 @@ import { expect, inject, it } from "vitest";
 
 import { expectAccessible, useBrowser, visit } from "./browser";
 import { type Company, createCompany, signIn } from "./company";
+import { runSql } from "./database";
 
 useBrowser();
 
@@ -41,6 +42,29 @@ it("a member of two companies changes between them, in each tab by itself", asyn
   await switcher(page, second.name).waitFor();
   await page.getByRole("link", { name: /^Client de Zoé/ }).waitFor();
   expect(problems).toEqual([]);
+  await context.close();
+});
+
+it("an owner who helps another company finds the own deleted one in the profile, and restores it there", async () => {
+  const { first, second } = await memberOfTwo();
+  const { page, context } = await visit();
+  await signIn(page, first, "/inbox");
+  await switcher(page, first.name).click();
+  await page.getByRole("menuitemradio", { name: second.name }).click();
+  await switcher(page, second.name).waitFor();
+  await runSql("update customers set deleted_at = now() where name = :'name' and user_id = (select id from users where email = :'email')", {
+    name: first.name,
+    email: first.email,
+  });
+  await page.goto("/settings/profile");
+  await page.getByText("Your own company was deleted").waitFor();
+  await page.getByText(/^Until .* everything can be restored/).waitFor();
+  await expectAccessible(page);
+  await page.getByRole("button", { name: "Restore everything" }).click();
+  await page.getByLabel("Your name").waitFor();
+  await switcher(page, second.name).click();
+  await page.getByRole("menuitemradio", { name: first.name }).click();
+  await switcher(page, first.name).waitFor();
   await context.close();
 });
 

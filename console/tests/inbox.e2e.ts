@@ -67,7 +67,7 @@ it("arrows walk, Enter opens, T takes over and G gives back, and a colleague see
   await page.waitForURL(`**/inbox?filter=human&conversation=${second}`);
   await page.keyboard.press("t");
   await page.getByText("You have it").first().waitFor();
-  await owner.page.getByText(/has it$/).first().waitFor();
+  await owner.page.getByText(`${support.email} has it`).first().waitFor();
   await page.keyboard.press("g");
   await page.getByRole("button", { name: "Take over" }).waitFor();
   await expect.poll(async () => (await conversationsOf(company)).find(({ id }) => id === second)?.handler).toBe("bot");
@@ -181,8 +181,37 @@ it("a rating is stored, and a source leads to the document at its page", async (
   await page.getByRole("link", { name: /^Awa/ }).click();
   await page.getByRole("button", { name: "Good answer" }).click({ timeout: 20_000 });
   await page.getByText("your rating is stored", { exact: false }).waitFor();
-  expect(await page.getByRole("button", { name: "Good answer" }).getAttribute("aria-pressed")).toBe("true");
+  const isGood = () => page.getByRole("button", { name: "Good answer" }).getAttribute("aria-pressed");
+  expect(await isGood()).toBe("true");
+  await page.reload();
+  await page.getByRole("button", { name: "Good answer" }).waitFor();
+  expect(await isGood()).toBe("true");
+  // A colleague has an opinion of its own.
+  const colleague = await visit();
+  await signIn(colleague.page, await createSupportUser(company), new URL(page.url()).pathname + new URL(page.url()).search);
+  const theirs = colleague.page.getByRole("button", { name: "Good answer" });
+  await theirs.waitFor();
+  expect(await theirs.getAttribute("aria-pressed")).toBe("false");
+  await colleague.context.close();
   expect(await page.getByRole("link", { name: "guide-livraison.pdf, p. 1" }).getAttribute("href")).toBe(`/documents/${document}?page=1`);
+  await context.close();
+});
+
+it("WhatsApp's marks are shown as what they mean, and stay texts beside HTML", async () => {
+  const company = await createCompany();
+  const id = await handOver(company, 1, "Awa");
+  await company.api("POST", `conversations/${id}/takeover`);
+  await company.api("POST", `conversations/${id}/reply`, { text: "*Prix* : _1 500 F_ <b>net</b>" });
+  const { page, context, problems } = await visit();
+  await signIn(page, company, `/inbox?conversation=${id}`);
+  const log = page.getByRole("log");
+  await log.locator("strong").getByText("Prix", { exact: true }).waitFor();
+  await log.locator("em").getByText("1 500 F", { exact: true }).waitFor();
+  await log.getByText("<b>net</b>", { exact: false }).waitFor();
+  expect(await log.locator("b").count()).toBe(0);
+  await page.getByRole("link", { name: /^Awa.*Prix : 1 500 F/ }).waitFor();
+  await expectAccessible(page);
+  expect(problems).toEqual([]);
   await context.close();
 });
 

@@ -33,10 +33,14 @@ it("the archive is made, found again, and downloaded", async () => {
   for await (const chunk of createReadStream(await download.path(), { end: 3 })) begin.push(chunk as Buffer);
   expect(Buffer.concat(begin).toString("latin1")).toBe("PK\u0003\u0004");
 
-  // Another browser of the company finds it by the audit log.
+  // Another browser of the company finds it, and what became of the one before.
+  await page.getByRole("button", { name: "Request a new export" }).click();
+  await page.getByText("Earlier exports").waitFor();
   const other = await visit({ size: "phone", dark: true });
   await signIn(other.page, company, "/settings/privacy");
   await other.page.getByRole("link", { name: "Download the archive" }).waitFor();
+  await other.page.getByText("Earlier exports").waitFor();
+  await other.page.getByRole("listitem").getByText("– deleted", { exact: false }).waitFor();
   await expectAccessible(other.page);
   await other.context.close();
   expect(problems).toEqual([]);
@@ -134,7 +138,12 @@ it("a deleted account shows its restoration only, to all who are signed in, and 
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { level: 1, name: "This company was deleted" }).waitFor();
   expect(await page.getByRole("navigation").count()).toBe(0);
+  const lastDay = new Date(Date.now() + 30 * 86_400_000).getUTCFullYear();
+  const until = new RegExp(`^Until .*${lastDay} everything can be restored`);
+  await page.getByText(until).waitFor();
+  await page.getByText(/^It was deleted on /).waitFor();
   await expectAccessible(page);
+  await colleague.page.getByText(until).waitFor();
   await colleague.page.getByText("Only an owner can restore it.", { exact: false }).waitFor({ timeout: 5_000 });
   await expectAccessible(colleague.page);
 

@@ -204,6 +204,9 @@ it("a plan leads to Stripe's page, and a new password to the sign-in page", asyn
   await signIn(page, company, "/settings/plan");
   await page.getByRole("button", { name: "Choose Pro" }).click();
   await page.waitForURL(/\/pay\/cs_test_/);
+  await page.goto("/settings/plan?checkout=cancelled");
+  await page.getByText("Nothing was paid.", { exact: false }).waitFor();
+  await page.getByRole("button", { name: "Choose Pro" }).waitFor();
 
   await page.goto("/settings/profile");
   await page.getByLabel("Your name").fill("Awa <script>");

@@ -55,7 +55,6 @@ async function startStack(receiverPort: number) {
     RATE_LIMIT_ADDRESS: "100000",
     RATE_LIMIT_USER: "10000",
     RATE_LIMIT_SIGN_IN: "10000",
-    BILLING_RETURN_URL: `${url}/start`,
     OUTBOUND_LOCAL_SITES: `hooks.example.com=127.0.0.1:${receiverPort}`,
   });
   await untilHealthy(url, stack);

@@ -62,7 +62,10 @@ it("the first hour fills itself, from an upload to an invited colleague", async 
   await page.getByRole("button", { name: "Choose Pro" }).click();
   await page.waitForURL(/\/pay\/cs_test_/);
   await page.getByRole("button", { name: "Pay" }).click();
-  await page.waitForURL("**/start*");
+  await page.waitForURL("**/settings/plan?checkout=success");
+  await page.getByText("Your plan is in force.", { exact: false }).waitFor();
+  await expectAccessible(page);
+  await page.getByRole("link", { name: "First hour" }).click();
   await page.getByText("5 of 5 done").waitFor({ timeout: 20_000 });
   await page.getByText("Everything is set up.").waitFor();
   await expectAccessible(page);

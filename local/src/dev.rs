@@ -102,10 +102,9 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let step = progress.step("Migrations");
     migrate_with(&database, &settings).await?;
     step.done("applied");
-    let fakes = Fakes::start(&arguments, &data, &mut settings).await?;
-
     let console = choose_console(&arguments, &mut settings, progress).await?;
     let has_console = console.is_some();
+    let fakes = Fakes::start(&arguments, &data, has_console, &mut settings).await?;
     let step = progress.step("Functions");
     let options = StackOptions {
         listener,
@@ -243,7 +242,12 @@ struct Fakes {
 
 impl Fakes {
     /// Starts the fakes and adds the settings that point the functions to them.
-    async fn start(arguments: &Arguments, data: &DataFolder, settings: &mut SettingsMap) -> Result<Self> {
+    async fn start(
+        arguments: &Arguments,
+        data: &DataFolder,
+        has_console: bool,
+        settings: &mut SettingsMap,
+    ) -> Result<Self> {
         let manychat = match settings.contains_key("MANYCHAT_BASE_URL") {
             true => None,
             false => Some(FakeManyChat::start().await?),
@@ -257,7 +261,9 @@ impl Fakes {
         } else {
             let stripe = FakeStripe::start(Some(data.join("stripe.json"))).await?;
             settings.extend(stripe.settings());
-            let return_page = || format!("http://127.0.0.1:{}/docs", arguments.port);
+            // The console's page about the plan; without the console, the only page there is.
+            let page = if has_console { "settings/plan" } else { "docs" };
+            let return_page = || format!("http://127.0.0.1:{}/{page}", arguments.port);
             settings.entry("BILLING_RETURN_URL".to_owned()).or_insert_with(return_page);
             Some(stripe)
         };

@@ -122,8 +122,10 @@ pub async fn examine(mut target: Target) -> Report {
     let timeout = target.timeout;
     let mut findings = bounded("secrets", timeout, Box::pin(settings::add_secrets(&mut target))).await;
     let target = &target;
+    // Once, and before the others: it computes for a while, in which no connection would be served.
+    let read = settings::read_by_functions(&target.settings);
     let checks: Vec<(&'static str, Check<'_>)> = vec![
-        ("settings", Box::pin(async { settings::check(target) })),
+        ("settings", Box::pin(async { settings::check(target, &read) })),
         ("API", Box::pin(check_gateway(target))),
         ("DATABASE_URL", Box::pin(database::check_connection(target, "DATABASE_URL"))),
         ("SYSTEM_DATABASE_URL", Box::pin(database::check_connection(target, "SYSTEM_DATABASE_URL"))),
@@ -138,7 +140,7 @@ pub async fn examine(mut target: Target) -> Report {
         ("migrations", Box::pin(database::check_migrations(target))),
         ("roles and row-level security", Box::pin(database::check_isolation(target))),
         ("bucket", Box::pin(aws::check_bucket(target))),
-        ("queues", Box::pin(aws::check_queues(target))),
+        ("queues", Box::pin(aws::check_queues(target, &read))),
         ("sealed keys", Box::pin(keys::check_sealed_keys(target))),
         ("tokens", Box::pin(keys::check_token_keys(target))),
         ("Supabase", Box::pin(keys::check_anon_key(target))),
@@ -150,7 +152,7 @@ pub async fn examine(mut target: Target) -> Report {
     let checked = checks.into_iter().map(|(name, check)| bounded(name, target.timeout, check));
     findings.extend(join_all(checked).await.into_iter().flatten());
     let mut report = Report { findings };
-    report.redact(&settings::secret_values(&target.settings));
+    report.redact(&settings::secret_values(&target.settings, &read));
     report
 }
 

@@ -97,7 +97,8 @@ pub async fn replay_on_database(first_seed: u64, count: u64) -> Result<Coverage>
         let mut slow_replays = 0;
         let history = loop {
             let started = Instant::now();
-            match Box::pin(product.replay(seed)).await {
+            let replayed = Box::pin(product.replay(seed)).await;
+            match replayed {
                 Ok(history) => break history,
                 Err(error) if started.elapsed() < manychat::CALL_TIMEOUT || slow_replays == MAX_SLOW_REPLAYS => {
                     return Err(failure(seed, " --database", &format!("{error:#}")));

@@ -75,13 +75,7 @@ pub fn document() -> Result<String> {
         add(function, &mut paths, &mut schemas).with_context(|| function.name)?;
     }
     refer_to_components(&mut schemas);
-    let used = |tag: &str| paths.values().flat_map(operations).any(|(_, operation)| operation["tags"][0] == tag);
-    let tags: Vec<_> = TAGS.iter().filter(|(name, _)| used(name)).collect();
-    for (_, operation) in paths.values().flat_map(operations) {
-        let tag = operation["tags"][0].as_str().unwrap_or_default();
-        let is_described = TAGS.iter().any(|(name, _)| *name == tag);
-        ensure!(is_described, "the tag {tag} has no description: add it to local/src/openapi/texts.rs");
-    }
+    let tags = tags(&paths)?;
     let mut document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -93,7 +87,7 @@ pub fn document() -> Result<String> {
         },
         "servers": [{ "url": "/", "description": "The deployment that serves this document" }],
         "security": [{ "bearer": [] }],
-        "tags": tags.iter().map(|(name, about)| json!({ "name": name, "description": about })).collect::<Vec<_>>(),
+        "tags": tags,
         "paths": paths,
         "webhooks": EventType::ALL.iter().map(|event| (event.as_str(), webhook(*event))).collect::<BTreeMap<_, _>>(),
         "components": {
@@ -128,6 +122,18 @@ pub fn document() -> Result<String> {
     examples::add(&mut document)?;
     links::add(&mut document)?;
     Ok(serde_json::to_string_pretty(&document).context("the document cannot be written")? + "\n")
+}
+
+/// The tags that operations have, each with its description.
+fn tags(paths: &Map<String, Value>) -> Result<Vec<Value>> {
+    for (_, operation) in paths.values().flat_map(operations) {
+        let tag = operation["tags"][0].as_str().unwrap_or_default();
+        let is_described = TAGS.iter().any(|(name, _)| *name == tag);
+        ensure!(is_described, "the tag {tag} has no description: add it to local/src/openapi/texts.rs");
+    }
+    let used = |tag: &str| paths.values().flat_map(operations).any(|(_, operation)| operation["tags"][0] == tag);
+    let tags = TAGS.iter().filter(|(name, _)| used(name));
+    Ok(tags.map(|(name, about)| json!({ "name": name, "description": about })).collect())
 }
 
 fn operations(item: &Value) -> impl Iterator<Item = (&String, &Value)> {

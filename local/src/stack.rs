@@ -136,11 +136,7 @@ impl Stack {
         let console = options.console.map(|folder| console_files(&folder, servers)).transpose()?;
         let site = gateway::Site { routes, console };
         let secrets = app.into_iter().chain(system).collect();
-        let urls: Result<Vec<_>> = template
-            .resources("AWS::SQS::Queue")
-            .map(|(id, _)| scope.resolve_text(&serde_json::json!({ "Ref": id })))
-            .collect();
-        let queues = (aws_sdk_sqs::Client::new(&config), urls?);
+        let queues = (aws_sdk_sqs::Client::new(&config), queue_urls(&template, &scope)?);
         Ok(Self { address, lambdas, resources, secrets, queues, gateway: Some((options.listener, site)), tasks })
     }
 
@@ -211,6 +207,12 @@ impl Stack {
         }
         Ok(())
     }
+}
+
+/// URLs of the template's queues.
+fn queue_urls(template: &Template, scope: &TemplateScope<'_>) -> Result<Vec<String>> {
+    let queues = template.resources("AWS::SQS::Queue");
+    queues.map(|(id, _)| scope.resolve_text(&serde_json::json!({ "Ref": id }))).collect()
 }
 
 /// The console's files in `folder`, with its security headers.

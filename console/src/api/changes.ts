@@ -34,6 +34,8 @@ export function noteDeletions(changes: readonly Change[]): void {
 
 /** The cursor of the feed's end. */
 const NOW = "now";
+/** Time for which the place in the feed is kept for a layout, which may be loading still. */
+const CURSOR_KEPT_MS = 10_000;
 const VISIBLE_INTERVAL_MS = 2_000;
 const HIDDEN_INTERVAL_MS = 15_000;
 /** Calls that a user may still make in the present minute, below which the feed slows down, and its share of them. */
@@ -57,7 +59,8 @@ export const cursorQuery = queryOptions({
       () => NOW,
     ),
   staleTime: Infinity,
-  gcTime: 0,
+  // The page's start asks before the layout does. A layout that is mounted later takes a new place.
+  gcTime: CURSOR_KEPT_MS,
 });
 
 /** Follows the feed from `start` until `signal` is aborted. Failures are waited out, as it loses nothing for seven days. */

@@ -15,6 +15,9 @@ export const paymentRequired = createStore<ApiError | null>(null);
 /** Routes that take no access token. A 401 of theirs is the answer to a form, not the end of a session. */
 const WITHOUT_TOKEN = /^\/api\/v1\/(auth\/(login|signup|refresh|forgot|password-reset)|plans)$/;
 
+/** The header `X-Customer-Id` of a call that names no company although one is chosen, such as to restore another one. */
+export const NO_COMPANY = "none";
+
 export const client = createClient<paths>({
   baseUrl: window.location.origin,
   credentials: "same-origin",
@@ -63,6 +66,10 @@ function authorized(request: Request, token: string | null): Request {
   if (token === null) return request;
   request.headers.set("authorization", `Bearer ${token}`);
   const state = session.get();
+  if (request.headers.get("x-customer-id") === NO_COMPANY) {
+    request.headers.delete("x-customer-id");
+    return request;
+  }
   const isCompanyRoute = !/^\/api\/v1\/(admin|auth|profiles)\//.test(new URL(request.url).pathname);
   if (state.status === "signed-in" && state.companyId !== null && isCompanyRoute) {
     request.headers.set("x-customer-id", state.companyId);

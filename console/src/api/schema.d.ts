@@ -12,8 +12,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Returns a page of the activities, newest first: orders, handovers, limits and failures. They name objects by their ids,
+         * Returns a page of the activities, newest first
+         * @description Returns a page of the activities, newest first: orders, handovers, limits and failures. They name objects by their ids,
          *     and hold no text of a customer.
+         *
+         *     Needs an access token of the role `support_user`.
          */
         get: operations["activities_list"];
         put?: never;
@@ -31,7 +34,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists all companies, the newest first unless another order is given. The audit log records each read. */
+        /**
+         * Lists all companies, the newest first unless another order is given
+         * @description Lists all companies, the newest first unless another order is given. The audit log records each read.
+         *
+         *     Needs an access token of the role `global_admin`.
+         */
         get: operations["admin_list"];
         put?: never;
         post?: never;
@@ -49,8 +57,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Returns a company with its plan, its usage and the cost of its models in the present month. The company's audit log
+         * Returns a company with its plan, its usage and the cost of its models in the present month
+         * @description Returns a company with its plan, its usage and the cost of its models in the present month. The company's audit log
          *     records each read.
+         *
+         *     Needs an access token of the role `global_admin`.
          */
         get: operations["admin_show"];
         put?: never;
@@ -71,9 +82,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Suspends a company: its routes and its ManyChat bot get 403 `tenant_suspended`, its contacts no answers, and Stripe
+         * Suspends a company
+         * @description Suspends a company: its routes and its ManyChat bot get 403 `tenant_suspended`, its contacts no answers, and Stripe
          *     stops to collect its subscription; invoices of that time are void. A repetition changes nothing. While Stripe cannot be
          *     reached, `collection` is `pausing`, and maintenance tries again.
+         *
+         *     Needs an access token of the role `global_admin`.
          */
         post: operations["admin_suspend"];
         delete?: never;
@@ -92,8 +106,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Ends the suspension of a company: its routes and its bot work again, and Stripe collects its subscription again. A
+         * Ends the suspension of a company
+         * @description Ends the suspension of a company: its routes and its bot work again, and Stripe collects its subscription again. A
          *     repetition changes nothing.
+         *
+         *     Needs an access token of the role `global_admin`.
          */
         post: operations["admin_unsuspend"];
         delete?: never;
@@ -112,8 +129,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Issues a one-time link, valid for 24 hours, by which the user with this address sets a new password. Earlier links of
+         * Issues a one-time link, valid for 24 hours, by which the user with this address sets a new password
+         * @description Issues a one-time link, valid for 24 hours, by which the user with this address sets a new password. Earlier links of
          *     the user end. The administrator gives the link to the user: no mail is sent.
+         *
+         *     Needs an access token of the role `global_admin`.
          */
         post: operations["auth_issue_password_reset"];
         delete?: never;
@@ -130,8 +150,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lists the paid subscriptions that are nobody's, the newest first unless another order is given: those without a user,
+         * Lists the paid subscriptions that are nobody's, the newest first unless another order is given
+         * @description Lists the paid subscriptions that are nobody's, the newest first unless another order is given: those without a user,
          *     and those whose user does not exist here.
+         *
+         *     Needs an access token of the role `global_admin`.
          */
         get: operations["admin_subscriptions_list_unassigned"];
         put?: never;
@@ -152,8 +175,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Assigns a paid subscription that is nobody's to a user, whose plan is in force at once. A repetition changes nothing.
+         * Assigns a paid subscription that is nobody's to a user, whose plan is in force at once
+         * @description Assigns a paid subscription that is nobody's to a user, whose plan is in force at once. A repetition changes nothing.
          *     Stripe's later events belong to that user too, whatever the subscription's metadata say.
+         *
+         *     Needs an access token of the role `global_admin`.
          */
         post: operations["admin_subscriptions_assign"];
         delete?: never;
@@ -169,12 +195,20 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists the approved answers, the newest first unless another order is given. */
+        /**
+         * Lists the approved answers, the newest first unless another order is given
+         * @description Lists the approved answers, the newest first unless another order is given.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         get: operations["approved_answers_list"];
         put?: never;
         /**
-         * Creates an approved answer. Another one with the same wording of the question is in the way: 409 `question_answered`. A
+         * Creates an approved answer
+         * @description Creates an approved answer. Another one with the same wording of the question is in the way: 409 `question_answered`. A
          *     company has at most 1,000.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["approved_answers_create"];
         delete?: never;
@@ -191,8 +225,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Returns all approved answers as CSV in UTF-8. A text that a spreadsheet would run as a formula has an apostrophe before
+         * Returns all approved answers as CSV in UTF-8
+         * @description Returns all approved answers as CSV in UTF-8. A text that a spreadsheet would run as a formula has an apostrophe before
          *     it, which an import removes.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         get: operations["approved_answers_export"];
         put?: never;
@@ -213,9 +250,13 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Imports approved answers from CSV, with the columns `question`, `answer` and, if wanted, `language`, separated by commas,
-         *     semicolons or tabs. A file that is not UTF-8 is sent as `application/octet-stream`. A row with the wording of an approved answer replaces its text. With a wrong row, nothing is
-         *     imported: 422 `rows_refused` lists the lines. A file has at most 1,000 rows.
+         * Imports approved answers from CSV
+         * @description Imports approved answers from CSV. The columns are `question`, `answer` and, if wanted, `language`, separated by commas,
+         *     semicolons or tabs. A file that is not UTF-8 is sent as `application/octet-stream`. A row with the wording of an
+         *     approved answer replaces its text. With a wrong row, nothing is imported: 422 `rows_refused` lists the lines. A file has
+         *     at most 1,000 rows.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["approved_answers_import"];
         delete?: never;
@@ -231,15 +272,30 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Returns an approved answer. */
+        /**
+         * Returns an approved answer
+         * @description Returns an approved answer.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         get: operations["approved_answers_show"];
         put?: never;
         post?: never;
-        /** Deletes an approved answer, with the golden questions that expect it. */
+        /**
+         * Deletes an approved answer, with the golden questions that expect it
+         * @description Deletes an approved answer, with the golden questions that expect it.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         delete: operations["approved_answers_remove"];
         options?: never;
         head?: never;
-        /** Changes an approved answer. */
+        /**
+         * Changes an approved answer
+         * @description Changes an approved answer.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         patch: operations["approved_answers_change"];
         trace?: never;
     };
@@ -251,8 +307,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lists one page of the company's audit log, newest first unless another order is given: sign-ins, changes of
+         * Lists one page of the company's audit log, newest first unless another order is given
+         * @description Lists one page of the company's audit log, newest first unless another order is given: sign-ins, changes of
          *     passwords and keys, and reads by support users.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         get: operations["privacy_audit_log"];
         put?: never;
@@ -273,9 +332,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Sends a link for a new password to an address, through the Supabase project that holds the accounts. The answer is the
+         * Sends a link for a new password to an address, through the Supabase project that holds the accounts
+         * @description Sends a link for a new password to an address, through the Supabase project that holds the accounts. The answer is the
          *     same for an address without an account. Without a Supabase project, no mail is sent: 409 `no_mail`; an owner or an
          *     administrator issues a link then. Attempts are limited like sign-ins.
+         *
+         *     Anybody may call it.
          */
         post: operations["auth_forgot_password"];
         delete?: never;
@@ -294,8 +356,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Joins a company by an invitation, as a signed-in user. The invitation is used up; of several who use it at once, one
+         * Joins a company by an invitation, as a signed-in user
+         * @description Joins a company by an invitation, as a signed-in user. The invitation is used up; of several who use it at once, one
          *     joins. A member of the company gets 409, and the invitation stays open.
+         *
+         *     Needs an access token of the role `user`.
          */
         post: operations["auth_accept_invitation"];
         delete?: never;
@@ -313,7 +378,12 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Signs in with e-mail address and password. */
+        /**
+         * Signs in with e-mail address and password
+         * @description Signs in with e-mail address and password.
+         *
+         *     Anybody may call it.
+         */
         post: operations["auth_log_in"];
         delete?: never;
         options?: never;
@@ -330,7 +400,12 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Ends the session. Its refresh token is invalid at once; its access token stays valid for up to an hour. */
+        /**
+         * Ends the session
+         * @description Ends the session. Its refresh token is invalid at once; its access token stays valid for up to an hour.
+         *
+         *     Needs an access token of the role `user`.
+         */
         post: operations["auth_log_out"];
         delete?: never;
         options?: never;
@@ -348,9 +423,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Changes the password and ends all sessions of the user: no refresh token works any more, and an access token that
+         * Changes the password and ends all sessions of the user
+         * @description Changes the password and ends all sessions of the user: no refresh token works any more, and an access token that
          *     was issued before stays valid for up to an hour. Of several simultaneous changes, one wins; the others get
          *     401 or 409. Attempts are limited like sign-ins.
+         *
+         *     Needs an access token of the role `user`.
          */
         post: operations["auth_change_password"];
         delete?: never;
@@ -369,8 +447,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Sets a new password by a one-time link, and ends all sessions of its user. Of several uses at once, one sets the
+         * Sets a new password by a one-time link, and ends all sessions of its user
+         * @description Sets a new password by a one-time link, and ends all sessions of its user. Of several uses at once, one sets the
          *     password.
+         *
+         *     Anybody may call it.
          */
         post: operations["auth_reset_password"];
         delete?: never;
@@ -389,9 +470,13 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Exchanges a refresh token for new tokens. Each refresh token is valid once; a second use ends its session.
-         * @description With the header `X-Session: cookie`, the token is read from the cookie `lisa_refresh`, and a body is not read. A second
+         * Exchanges a refresh token for new tokens
+         * @description Exchanges a refresh token for new tokens. Each refresh token is valid once; a second use ends its session.
+         *
+         *     With the header `X-Session: cookie`, the token is read from the cookie `lisa_refresh`, and a body is not read. A second
          *     use of a cookie within 30 seconds gives the same answer, for pages that are loaded twice. A refused cookie is cleared.
+         *
+         *     Anybody may call it.
          */
         post: operations["auth_refresh"];
         delete?: never;
@@ -409,7 +494,12 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Creates an account, either with a new company or by an invitation to an existing one. */
+        /**
+         * Creates an account, either with a new company or by an invitation to an existing one
+         * @description Creates an account, either with a new company or by an invitation to an existing one.
+         *
+         *     Anybody may call it.
+         */
         post: operations["auth_sign_up"];
         delete?: never;
         options?: never;
@@ -427,12 +517,16 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Creates a link to Stripe's Checkout, where a plan is paid for. The link of an earlier call stops working. A repeated
+         * Creates a link to Stripe's Checkout, where a plan is paid for
+         * @description Creates a link to Stripe's Checkout, where a plan is paid for. The link of an earlier call stops working. A repeated
          *     call with an `Idempotency-Key` gets the first call's link.
-         * @description A company has one subscription at most. While there is one that Stripe collects, or may collect again, the answer is
+         *
+         *     A company has one subscription at most. While there is one that Stripe collects, or may collect again, the answer is
          *     409 and `details.portal` is the route that opens the Billing Portal: `already_subscribed` for one that runs,
          *     `subscription_open` for one that is past due, unpaid, paused or incomplete, `checkout_completed` for one that was
          *     paid a moment ago.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["billing_check_out"];
         delete?: never;
@@ -448,7 +542,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists the billed periods, newest first. */
+        /**
+         * Lists the billed periods, newest first
+         * @description Lists the billed periods, newest first.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         get: operations["billing_invoices"];
         put?: never;
         post?: never;
@@ -467,7 +566,12 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Creates a link to Stripe's Billing Portal, where cards and the plan are changed and the subscription is cancelled. */
+        /**
+         * Creates a link to Stripe's Billing Portal, where cards and the plan are changed and the subscription is cancelled
+         * @description Creates a link to Stripe's Billing Portal, where cards and the plan are changed and the subscription is cancelled.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         post: operations["billing_open_portal"];
         delete?: never;
         options?: never;
@@ -482,7 +586,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Returns the company's subscription. */
+        /**
+         * Returns the company's subscription
+         * @description Returns the company's subscription.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         get: operations["billing_subscription"];
         put?: never;
         post?: never;
@@ -499,7 +608,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Returns the usage of the current period, with the limits of the plan. */
+        /**
+         * Returns the usage of the current period, with the limits of the plan
+         * @description Returns the usage of the current period, with the limits of the plan.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         get: operations["billing_usage_now"];
         put?: never;
         post?: never;
@@ -516,7 +630,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Returns a page of the bot's sessions, newest first. `status` is the mode: `live` or `rag`. */
+        /**
+         * Returns a page of the bot's sessions, newest first
+         * @description Returns a page of the bot's sessions, newest first. `status` is the mode: `live` or `rag`.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         get: operations["live_mode_list"];
         put?: never;
         post?: never;
@@ -534,8 +653,12 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Returns what changed in the company's conversations, messages, documents, orders and activities after a cursor, each
-         *     change exactly once. With `If-None-Match`, the answer is 304 when nothing did. With `wait`, the call waits for a change.
+         * Returns what changed in the company after a cursor, each change exactly once
+         * @description Returns what changed in the company after a cursor, each change exactly once. Changes are those of conversations,
+         *     messages, documents, orders and activities. With `If-None-Match`, the answer is 304 when nothing did. With `wait`, the
+         *     call waits for a change.
+         *
+         *     Needs an access token of the role `support_user`.
          */
         get: operations["changes_list"];
         put?: never;
@@ -553,7 +676,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Returns the configuration of the assistant. */
+        /**
+         * Returns the configuration of the assistant
+         * @description Returns the configuration of the assistant.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         get: operations["company_config_show"];
         put?: never;
         post?: never;
@@ -561,8 +689,11 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Changes the configuration of the assistant, and makes a version of it. A prompt, or a name of the assistant, with which
+         * Changes the configuration of the assistant, and makes a version of it
+         * @description Changes the configuration of the assistant, and makes a version of it. A prompt, or a name of the assistant, with which
          *     golden questions fail that pass now is refused with 409 `golden_regressions`, unless `accept_regressions` is true.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         patch: operations["company_config_change"];
         trace?: never;
@@ -577,10 +708,13 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Answers a test question with a draft of the configuration, or runs the golden questions against it, or both. Questions
+         * Answers a test question with a draft of the configuration, or runs the golden questions against it, or both
+         * @description Answers a test question with a draft of the configuration, or runs the golden questions against it, or both. Questions
          *     and answers are not stored, and the quota is not used. A model that is asked is paid for: its cost counts against the
          *     plan's spend cap, and previews ask models at most 300 questions a day. A draft of a sales prompt is tried in mode LIVE, as
          *     to a contact without orders; the answer names the mode and the prompt. Without a model, nobody is told a prompt.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["company_config_preview"];
         delete?: never;
@@ -597,8 +731,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lists the last 20 changes of the configuration, whoever made them, the newest first: time, author and what differs. The
+         * Lists the last 20 changes of the configuration, whoever made them, the newest first
+         * @description Lists the last 20 changes of the configuration, whoever made them, the newest first: time, author and what differs. The
          *     front ends change prompts through Supabase; their changes are listed too.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         get: operations["company_config_list_versions"];
         put?: never;
@@ -619,8 +756,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Restores the configuration from before a change. The restoration is a change too. The company's name and its sentences
+         * Restores the configuration from before a change
+         * @description Restores the configuration from before a change. The restoration is a change too. The company's name and its sentences
          *     stay as they are.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["company_config_restore"];
         delete?: never;
@@ -637,9 +777,12 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Returns the context of the caller, or of the member whom a service names by `user_id`: the user, the quota, the plan,
+         * Returns the context of the caller, or of the member whom a service names by `user_id`
+         * @description Returns the context of the caller, or of the member whom a service names by `user_id`: the user, the quota, the plan,
          *     the company, the bot's mode and prompts, the last messages and the number of documents. Reads by support users and
          *     services are in the audit log.
+         *
+         *     Needs an access token of any role.
          */
         get: operations["context_load"];
         put?: never;
@@ -658,10 +801,35 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Returns a page of the conversations on WhatsApp or over the API, ordered by their last message, newest first.
+         * Returns a page of the conversations on WhatsApp or over the API, ordered by their last message, newest first
+         * @description Returns a page of the conversations on WhatsApp or over the API, ordered by their last message, newest first.
          *     `status` selects the side that answers: `bot` or `human`.
+         *
+         *     Needs an access token of the role `support_user`.
          */
         get: operations["messages_list_conversations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/conversations/waiting-count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Counts the conversations that wait for a person, up to 99
+         * @description Counts the conversations that wait for a person, up to 99: those that the list shows with `waiting=true`.
+         *
+         *     Needs an access token of the role `support_user`.
+         */
+        get: operations["messages_count_waiting"];
         put?: never;
         post?: never;
         delete?: never;
@@ -679,7 +847,12 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Releases a conversation to the bot, which then answers the unanswered messages. */
+        /**
+         * Releases a conversation to the bot, which then answers the unanswered messages
+         * @description Releases a conversation to the bot, which then answers the unanswered messages.
+         *
+         *     Needs an access token of the role `support_user`.
+         */
         post: operations["messages_release"];
         delete?: never;
         options?: never;
@@ -697,10 +870,13 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Sends a reply to a contact as a person of the company. Takes the conversation over if the bot answers it. With an
+         * Sends a reply to a contact as a person of the company
+         * @description Sends a reply to a contact as a person of the company. Takes the conversation over if the bot answers it. With an
          *     `Idempotency-Key`, a repeated request returns the first response and sends nothing. 409 `whatsapp_window_closed`
          *     when the contact has written nothing for 24 hours; 409 `contact_opted_out` when the contact asked to receive no
          *     more messages and has written nothing since.
+         *
+         *     Needs an access token of the role `support_user`.
          */
         post: operations["messages_reply"];
         delete?: never;
@@ -719,9 +895,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Takes a conversation over. The bot does not answer it until a person releases it, or until no person of the
+         * Takes a conversation over
+         * @description Takes a conversation over. The bot does not answer it until a person releases it, or until no person of the
          *     company has written for the configured time. Another takeover restarts that time. 409 `contact_opted_out` when the
          *     contact asked to receive no more messages and has written nothing since.
+         *
+         *     Needs an access token of the role `support_user`.
          */
         post: operations["messages_take_over"];
         delete?: never;
@@ -740,8 +919,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Creates the company of a signed-in user, who becomes its owner. For accounts that were made without one, for example
+         * Creates the company of a signed-in user, who becomes its owner
+         * @description Creates the company of a signed-in user, who becomes its owner. For accounts that were made without one, for example
          *     at Supabase directly. A user who owns a company gets 409 `company_exists`.
+         *
+         *     Needs an access token of the role `user`.
          */
         post: operations["auth_create_company"];
         delete?: never;
@@ -757,7 +939,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Returns the company's details and connections. */
+        /**
+         * Returns the company's details and connections
+         * @description Returns the company's details and connections.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         get: operations["customer_show"];
         put?: never;
         post?: never;
@@ -765,8 +952,11 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Changes the company's details. A ManyChat key is verified first: 422 when ManyChat rejects it, 503 when ManyChat
+         * Changes the company's details
+         * @description Changes the company's details. A ManyChat key is verified first: 422 when ManyChat rejects it, 503 when ManyChat
          *     is not reachable; then nothing is changed.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         patch: operations["customer_change"];
         trace?: never;
@@ -778,12 +968,20 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists the invitations of the company, the newest first unless another order is given. */
+        /**
+         * Lists the invitations of the company, the newest first unless another order is given
+         * @description Lists the invitations of the company, the newest first unless another order is given.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         get: operations["members_list_invitations"];
         put?: never;
         /**
-         * Creates a one-time invitation, valid for 72 hours. Its token is shown in this response only. At most 100 are open at
+         * Creates a one-time invitation, valid for 72 hours
+         * @description Creates a one-time invitation, valid for 72 hours. Its token is shown in this response only. At most 100 are open at
          *     once: 409 `too_many_invitations`.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["members_invite"];
         delete?: never;
@@ -802,7 +1000,12 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Revokes an invitation. A repetition changes nothing. For one that was used, 409 `invitation_used` names the member. */
+        /**
+         * Revokes an invitation
+         * @description Revokes an invitation. A repetition changes nothing. For one that was used, 409 `invitation_used` names the member.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         delete: operations["members_revoke_invitation"];
         options?: never;
         head?: never;
@@ -816,7 +1019,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists the members of the company, those who joined last first unless another order is given. */
+        /**
+         * Lists the members of the company, those who joined last first unless another order is given
+         * @description Lists the members of the company, those who joined last first unless another order is given.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         get: operations["members_list_members"];
         put?: never;
         post?: never;
@@ -837,8 +1045,11 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Removes a member. Its next request is refused, and the invitations and links that it made are revoked. The account owner
+         * Removes a member
+         * @description Removes a member. Its next request is refused, and the invitations and links that it made are revoked. The account owner
          *     cannot be removed: 409 `account_owner`.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         delete: operations["members_remove_member"];
         options?: never;
@@ -856,9 +1067,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Issues a one-time link, valid for 24 hours, by which a support user of this company sets a new password. Earlier links
+         * Issues a one-time link, valid for 24 hours, by which a support user of this company sets a new password
+         * @description Issues a one-time link, valid for 24 hours, by which a support user of this company sets a new password. Earlier links
          *     of the user end. The owner gives the link to the user: no mail is sent. For an owner, and for a member of another
          *     company too, an administrator issues the link: 409.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["members_reset_password"];
         delete?: never;
@@ -877,8 +1091,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Makes another member the account owner, whose quota and subscription the company uses from then on. The former owner
+         * Makes another member the account owner, whose quota and subscription the company uses from then on
+         * @description Makes another member the account owner, whose quota and subscription the company uses from then on. The former owner
          *     stays as a support user. Only the account owner may do this. A repetition changes nothing.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["members_transfer_ownership"];
         delete?: never;
@@ -897,10 +1114,14 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Creates a new webhook secret and returns it, this once. The previous secret stays valid for one more day (a
+         * Creates a new webhook secret and returns it, this once
+         * @description Creates a new webhook secret and returns it, this once. The previous secret stays valid for one more day (a
          *     setting), so that the bot can be changed meanwhile. Older secrets end when it was said that they end: another call
          *     ends none of them earlier. At most ten are valid at once; then 409 `too_many_webhook_secrets`.
-         * @description A repeated click changes nothing: within a minute of the creation of a secret, the answer is 200 with that secret.
+         *
+         *     A repeated click changes nothing: within a minute of the creation of a secret, the answer is 200 with that secret.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["customer_new_webhook_secret"];
         delete?: never;
@@ -917,8 +1138,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Returns the figures of a range of days: a series by day, and totals with the orders by status, the revenue, the cost of
+         * Returns the figures of a range of days
+         * @description Returns the figures of a range of days: a series by day, and totals with the orders by status, the revenue, the cost of
          *     models, what was answered by whom, and how long contacts waited for the first answer.
+         *
+         *     Needs an access token of the role `support_user`.
          */
         get: operations["dashboard_stats"];
         put?: never;
@@ -936,7 +1160,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists one page of the company's documents, newest first unless another order is given. */
+        /**
+         * Lists one page of the company's documents, newest first unless another order is given
+         * @description Lists one page of the company's documents, newest first unless another order is given.
+         *
+         *     Needs an access token of the role `support_user`.
+         */
         get: operations["documents_list"];
         put?: never;
         post?: never;
@@ -956,9 +1185,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Announces a file and returns a presigned PUT request for its upload. Accepts a file of at most 4 MiB directly in the
+         * Announces a file and returns a presigned PUT request for its upload
+         * @description Announces a file and returns a presigned PUT request for its upload. Accepts a file of at most 4 MiB directly in the
          *     field `file` of a form. A file is a PDF, a Word document (`docx`), an Excel workbook (`xlsx`), CSV, plain text,
          *     Markdown or HTML, as its name and its content say.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["document_upload_upload"];
         delete?: never;
@@ -974,11 +1206,21 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Returns one document with its progress. */
+        /**
+         * Returns one document with its progress
+         * @description Returns one document with its progress.
+         *
+         *     Needs an access token of the role `support_user`.
+         */
         get: operations["documents_show"];
         put?: never;
         post?: never;
-        /** Deletes a document with its chunks and its file. */
+        /**
+         * Deletes a document with its chunks and its file
+         * @description Deletes a document with its chunks and its file.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         delete: operations["documents_delete"];
         options?: never;
         head?: never;
@@ -993,8 +1235,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Returns a link to the document's file, valid for five minutes and without a token. 404 also while the file has not
+         * Returns a link to the document's file, valid for five minutes and without a token
+         * @description Returns a link to the document's file, valid for five minutes and without a token. 404 also while the file has not
          *     arrived.
+         *
+         *     Needs an access token of the role `support_user`.
          */
         get: operations["documents_file"];
         put?: never;
@@ -1012,7 +1257,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Returns the text that was read from one page, as answers know it. */
+        /**
+         * Returns the text that was read from one page, as answers know it
+         * @description Returns the text that was read from one page, as answers know it.
+         *
+         *     Needs an access token of the role `support_user`.
+         */
         get: operations["documents_page"];
         put?: never;
         post?: never;
@@ -1032,9 +1282,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Lets a document replace an older one of the company. The older one is deleted in the moment in which this document is
+         * Lets a document replace an older one of the company
+         * @description Lets a document replace an older one of the company. The older one is deleted in the moment in which this document is
          *     processed; until then, and when the processing fails, answers come from the older one. Repeating the call changes
          *     nothing.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["documents_replace"];
         delete?: never;
@@ -1053,9 +1306,13 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Retries the processing of a failed document.
-         * @description A retry of an account that is neither confirmed nor paid for counts as a document does: 403
+         * Retries the processing of a failed document
+         * @description Retries the processing of a failed document.
+         *
+         *     A retry of an account that is neither confirmed nor paid for counts as a document does: 403
          *     `unconfirmed_budget_reached` when the day's requests of all such accounts are used up.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["documents_retry"];
         delete?: never;
@@ -1071,12 +1328,20 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists the golden questions of the company, the newest first unless another order is given. */
+        /**
+         * Lists the golden questions of the company, the newest first unless another order is given
+         * @description Lists the golden questions of the company, the newest first unless another order is given.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         get: operations["company_config_list_golden"];
         put?: never;
         /**
-         * Creates a golden question: a question with the document and page that its answer cites, or with the approved answer that
+         * Creates a golden question
+         * @description Creates a golden question: a question with the document and page that its answer cites, or with the approved answer that
          *     is given. A company has at most 30: 409 `too_many_golden_questions`.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["company_config_create_golden"];
         delete?: never;
@@ -1095,7 +1360,12 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Deletes a golden question. */
+        /**
+         * Deletes a golden question
+         * @description Deletes a golden question.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         delete: operations["company_config_delete_golden"];
         options?: never;
         head?: never;
@@ -1109,7 +1379,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Returns a page of the messages, newest first. */
+        /**
+         * Returns a page of the messages, newest first
+         * @description Returns a page of the messages, newest first.
+         *
+         *     Needs an access token of the role `support_user`.
+         */
         get: operations["messages_list"];
         put?: never;
         post?: never;
@@ -1128,7 +1403,12 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Stores whether an answer of the bot was helpful. A second opinion of a user replaces the first. */
+        /**
+         * Stores whether an answer of the bot was helpful
+         * @description Stores whether an answer of the bot was helpful. A second opinion of a user replaces the first.
+         *
+         *     Needs an access token of the role `support_user`.
+         */
         post: operations["messages_give_feedback"];
         delete?: never;
         options?: never;
@@ -1143,12 +1423,20 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Returns a page of the orders, newest first unless another order is given. */
+        /**
+         * Returns a page of the orders, newest first unless another order is given
+         * @description Returns a page of the orders, newest first unless another order is given.
+         *
+         *     Needs an access token of the role `support_user`.
+         */
         get: operations["orders_list"];
         put?: never;
         /**
-         * Makes an order, which is `pending`. Prices of products come from the catalogue unless the request names others. With an
+         * Makes an order, which is `pending`
+         * @description Makes an order, which is `pending`. Prices of products come from the catalogue unless the request names others. With an
          *     `Idempotency-Key`, a repeated request returns the first response and makes nothing.
+         *
+         *     Needs an access token of the role `support_user`.
          */
         post: operations["orders_create"];
         delete?: never;
@@ -1164,18 +1452,31 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Returns one order. */
+        /**
+         * Returns one order
+         * @description Returns one order.
+         *
+         *     Needs an access token of the role `support_user`.
+         */
         get: operations["orders_show"];
         put?: never;
         post?: never;
-        /** Deletes an order that is pending or cancelled; 409 `order_in_progress` otherwise. */
+        /**
+         * Deletes an order that is pending or cancelled
+         * @description Deletes an order that is pending or cancelled; 409 `order_in_progress` otherwise.
+         *
+         *     Needs an access token of the role `support_user`.
+         */
         delete: operations["orders_delete"];
         options?: never;
         head?: never;
         /**
-         * Changes an order. Its status moves from `pending` to `confirmed`, `preparing` and `delivered`, and to `cancelled` before
+         * Changes an order
+         * @description Changes an order. Its status moves from `pending` to `confirmed`, `preparing` and `delivered`, and to `cancelled` before
          *     delivery; 409 `wrong_order_step` otherwise, with the allowed statuses in `details`. Revenue counts from `confirmed` on,
          *     and comes off at `cancelled`. `customer_notice` in the response says whether the customer is told.
+         *
+         *     Needs an access token of the role `support_user`.
          */
         patch: operations["orders_change"];
         trace?: never;
@@ -1187,7 +1488,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists the plans, the cheapest first. */
+        /**
+         * Lists the plans, the cheapest first
+         * @description Lists the plans, the cheapest first.
+         *
+         *     Anybody may call it.
+         */
         get: operations["plans_list"];
         put?: never;
         post?: never;
@@ -1204,12 +1510,22 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Returns the state of the company's account
+         * @description Returns the state of the company's account. A deleted one has the time of the deletion, and the time until which it
+         *     can be restored. An owner of several companies who names none gets the deleted one.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
+        get: operations["privacy_show_account"];
         put?: never;
         post?: never;
         /**
-         * Deletes the account of the company. From this moment on only sign-in and the restoration work, nothing is answered for
+         * Deletes the account of the company
+         * @description Deletes the account of the company. From this moment on only sign-in and the restoration work, nothing is answered for
          *     the company, and its subscription is cancelled. After 30 days everything is deleted for good.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         delete: operations["privacy_delete_account"];
         options?: never;
@@ -1227,8 +1543,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Restores a deleted account within 30 days. The subscription stays cancelled: a plan is bought again. A repetition changes
+         * Restores a deleted account within 30 days
+         * @description Restores a deleted account within 30 days. The subscription stays cancelled: a plan is bought again. A repetition changes
          *     nothing. Once the purge has begun: 409 `purge_started`.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["privacy_restore_account"];
         delete?: never;
@@ -1248,9 +1567,12 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Deletes one contact at once: the conversation with its messages, what waits to be sent, feedback and activities, and the
+         * Deletes one contact at once
+         * @description Deletes one contact at once: the conversation with its messages, what waits to be sent, feedback and activities, and the
          *     name in its orders. A later message of the contact begins a new conversation. The deletion of thousands of messages may
          *     be interrupted; a repetition goes on with it.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         delete: operations["privacy_delete_contact"];
         options?: never;
@@ -1266,8 +1588,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Returns all that the company stores about one contact: the conversation, its messages, its orders and the rest. An answer
+         * Returns all that the company stores about one contact
+         * @description Returns all that the company stores about one contact: the conversation, its messages, its orders and the rest. An answer
          *     has about 2.5 MB; `next` is the parameter `after` of the next call.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         get: operations["privacy_export_contact"];
         put?: never;
@@ -1285,11 +1610,20 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Returns a page of the company's exports, newest first, without links
+         * @description Returns a page of the company's exports, newest first, without links: the route of one export issues them.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
+        get: operations["privacy_list_exports"];
         put?: never;
         /**
-         * Requests an export of all that the company stores: a ZIP archive of one JSON Lines file for each table and of the
+         * Requests an export of all that the company stores
+         * @description Requests an export of all that the company stores: a ZIP archive of one JSON Lines file for each table and of the
          *     uploaded files. While an export is in work, a repetition returns that one.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["privacy_request_export"];
         delete?: never;
@@ -1306,8 +1640,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Returns an export. When it is ready, the answer has a link to the archive, valid for 15 minutes; a later call returns a
+         * Returns an export
+         * @description Returns an export. When it is ready, the answer has a link to the archive, valid for 15 minutes; a later call returns a
          *     new link. The archive is deleted after seven days, or when the next one is ready.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         get: operations["privacy_show_export"];
         put?: never;
@@ -1329,8 +1666,11 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Deletes the caller's own account: the memberships, the password, the sessions and the profile. Messages and audit entries
+         * Deletes the caller's own account
+         * @description Deletes the caller's own account: the memberships, the password, the sessions and the profile. Messages and audit entries
          *     keep the id. The owner of a company is refused: 409 `account_owner`.
+         *
+         *     Needs an access token of the role `user`.
          */
         delete: operations["privacy_leave"];
         options?: never;
@@ -1346,14 +1686,20 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Returns a page of the catalogue, newest first unless another order is given. Archived products are listed with
+         * Returns a page of the catalogue, newest first unless another order is given
+         * @description Returns a page of the catalogue, newest first unless another order is given. Archived products are listed with
          *     `status=archived` only.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         get: operations["products_list"];
         put?: never;
         /**
-         * Adds a product to the catalogue. 409 `product_name_taken` when the catalogue has a product whose name differs in case,
+         * Adds a product to the catalogue
+         * @description Adds a product to the catalogue. 409 `product_name_taken` when the catalogue has a product whose name differs in case,
          *     accents and white space at most.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["products_create"];
         delete?: never;
@@ -1372,10 +1718,13 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Imports a CSV file of at most 20,000 products into the catalogue, as a whole or not at all. The first line names the
+         * Imports a CSV file of at most 20,000 products into the catalogue, as a whole or not at all
+         * @description Imports a CSV file of at most 20,000 products into the catalogue, as a whole or not at all. The first line names the
          *     columns `name` and `price`, and where wanted `description`, `currency` and `available`. Products are found by name, and
          *     changed or added. A 422 has one entry in `details` for each wrong value, with the line of the file. Columns may be
          *     separated by commas, semicolons or tabs. A file that is not UTF-8 is sent as `application/octet-stream`.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["products_import"];
         delete?: never;
@@ -1391,18 +1740,31 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Returns one product, also an archived one. */
+        /**
+         * Returns one product, also an archived one
+         * @description Returns one product, also an archived one.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         get: operations["products_show"];
         put?: never;
         post?: never;
         /**
-         * Deletes a product. A product that an order names is archived instead: the bot does not offer it any more, and
+         * Deletes a product
+         * @description Deletes a product. A product that an order names is archived instead: the bot does not offer it any more, and
          *     `GET /api/v1/products/{id}` still shows it.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         delete: operations["products_remove"];
         options?: never;
         head?: never;
-        /** Changes a product. Absent fields stay as they are, and so do the prices of orders. */
+        /**
+         * Changes a product
+         * @description Changes a product. Absent fields stay as they are, and so do the prices of orders.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         patch: operations["products_change"];
         trace?: never;
     };
@@ -1414,8 +1776,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Returns the profile of the signed-in user, with the state of the subscription, the requests that are left, and the
-         *     companies that the user may open.
+         * Returns the profile of the signed-in user
+         * @description Returns the profile of the signed-in user. With it come the state of the subscription, the requests that are left, and
+         *     the companies that the user may open.
+         *
+         *     Needs an access token of the role `user`.
          */
         get: operations["profile_show"];
         put?: never;
@@ -1424,8 +1789,11 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Changes the name and the picture of the signed-in user. A field that is null is removed; any other field than these
+         * Changes the name and the picture of the signed-in user
+         * @description Changes the name and the picture of the signed-in user. A field that is null is removed; any other field than these
          *     two is refused.
+         *
+         *     Needs an access token of the role `user`.
          */
         patch: operations["profile_change"];
         trace?: never;
@@ -1440,11 +1808,14 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Answers a question from the tenant's documents, or with an answer that the tenant has approved. Question and
+         * Answers a question from the tenant's documents, or with an answer that the tenant has approved
+         * @description Answers a question from the tenant's documents, or with an answer that the tenant has approved. Question and
          *     answer are stored in a conversation; a later question that names the conversation is understood as a follow-up. An
          *     answer costs one request of the quota. When no model answers, or the model declines, the answer is an apology and
          *     the request is refunded. A greeting, thanks, an emoji, or a yes or no to nothing gets a fixed answer, is not stored
          *     and costs nothing. A repetition with the same `Idempotency-Key` gets the first answer again and costs nothing.
+         *
+         *     Needs an access token of the role `support_user`.
          */
         post: operations["query_query"];
         delete?: never;
@@ -1463,13 +1834,16 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Answers a question from the tenant's documents as server-sent events: `citations` with the passages that may
+         * Answers a question from the tenant's documents as server-sent events
+         * @description Answers a question from the tenant's documents as server-sent events: `citations` with the passages that may
          *     support the answer, then `delta` events with its text, then `done` with the whole answer as `POST /api/v1/query`
          *     returns it. The event `done` is authoritative: `answered` is false for a text that no passage supports or that the
          *     model did not finish. Any other failure after the first event is an event `error`. An answer costs one request of
          *     the quota. The request is refunded when there is no answer, or when the client disconnects before the first
          *     `delta`. A greeting, thanks or an emoji gets the same events with a fixed answer, and costs nothing. An
          *     `Idempotency-Key` has no effect here.
+         *
+         *     Needs an access token of the role `support_user`.
          */
         post: operations["query_stream_query_stream"];
         delete?: never;
@@ -1485,7 +1859,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Returns the quota that the tenant's requests count against, which is its owner's. */
+        /**
+         * Returns the quota that the tenant's requests count against, which is its owner's
+         * @description Returns the quota that the tenant's requests count against, which is its owner's.
+         *
+         *     Needs an access token of the role `support_user`.
+         */
         get: operations["quota_of_tenant"];
         put?: never;
         post?: never;
@@ -1505,9 +1884,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Ends the open bot session and starts one in the requested mode. Changes nothing when that is the present mode. Mode LIVE
+         * Ends the open bot session and starts one in the requested mode
+         * @description Ends the open bot session and starts one in the requested mode. Changes nothing when that is the present mode. Mode LIVE
          *     needs a language model to take orders: without one, `warning` says that the assistant quotes the catalogue and answers
          *     from documents.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["live_mode_toggle"];
         delete?: never;
@@ -1524,8 +1906,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Returns a page of the questions without an answer, newest first. A question that the documents did not answer can be
+         * Returns a page of the questions without an answer, newest first
+         * @description Returns a page of the questions without an answer, newest first. A question that the documents did not answer can be
          *     solved by a new document or by an approved answer; one for which no answers were left, by a person or by a plan.
+         *
+         *     Needs an access token of the role `support_user`.
          */
         get: operations["messages_list_unanswered"];
         put?: never;
@@ -1546,9 +1931,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Approves an answer to an unanswered question, and closes the question, in one step. The contact is not written to. With
+         * Approves an answer to an unanswered question, and closes the question, in one step
+         * @description Approves an answer to an unanswered question, and closes the question, in one step. The contact is not written to. With
          *     `golden`, the question becomes a golden question too. Of two who approve at once, the second gets 409
          *     `question_closed`.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["approved_answers_approve"];
         delete?: never;
@@ -1565,8 +1953,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Returns a page of the messages from ManyChat that could not be read, newest first, for 30 days: the body of each, as
+         * Returns a page of the messages from ManyChat that could not be read, newest first, for 30 days
+         * @description Returns a page of the messages from ManyChat that could not be read, newest first, for 30 days: the body of each, as
          *     the bot sent it. Their contacts were not answered. `docs/MANYCHAT.md` has a body that escapes its texts.
+         *
+         *     Needs an access token of the role `support_user`.
          */
         get: operations["messages_list_unread"];
         put?: never;
@@ -1585,17 +1976,28 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Returns the caller's configuration, with the last four characters of the key. A service token gets the configuration
+         * Returns the caller's configuration, with the last four characters of the key
+         * @description Returns the caller's configuration, with the last four characters of the key. A service token gets the configuration
          *     of the user that `user_id` names, with the whole key; the audit log records each such read.
+         *
+         *     Needs an access token of any role.
          */
         get: operations["user_config_show"];
         /**
-         * Replaces the caller's configuration. The URL must be public and start with `https://`. An omitted key stays as it is,
+         * Replaces the caller's configuration
+         * @description Replaces the caller's configuration. The URL must be public and start with `https://`. An omitted key stays as it is,
          *     unless the URL names another server: then it must be sent again.
+         *
+         *     Needs an access token of the role `user`.
          */
         put: operations["user_config_replace"];
         post?: never;
-        /** Deletes the caller's configuration. A repetition changes nothing. */
+        /**
+         * Deletes the caller's configuration
+         * @description Deletes the caller's configuration. A repetition changes nothing.
+         *
+         *     Needs an access token of the role `user`.
+         */
         delete: operations["user_config_delete"];
         options?: never;
         head?: never;
@@ -1609,12 +2011,20 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Returns the company's endpoints, at most five, newest first. */
+        /**
+         * Returns the company's endpoints, at most five, newest first
+         * @description Returns the company's endpoints, at most five, newest first.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         get: operations["webhook_endpoints_list"];
         put?: never;
         /**
-         * Creates an endpoint and returns its secret, this once. Events are sent to it from now on. 409
+         * Creates an endpoint and returns its secret, this once
+         * @description Creates an endpoint and returns its secret, this once. Events are sent to it from now on. 409
          *     `too_many_webhook_endpoints` when the company has five, `webhook_url_taken` when one of them has the URL.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["webhook_endpoints_create"];
         delete?: never;
@@ -1630,15 +2040,30 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Returns one endpoint. */
+        /**
+         * Returns one endpoint
+         * @description Returns one endpoint.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         get: operations["webhook_endpoints_show"];
         put?: never;
         post?: never;
-        /** Deletes an endpoint with its deliveries. What waits is not sent any more. */
+        /**
+         * Deletes an endpoint with its deliveries
+         * @description Deletes an endpoint with its deliveries. What waits is not sent any more.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         delete: operations["webhook_endpoints_remove"];
         options?: never;
         head?: never;
-        /** Changes an endpoint, or switches it off or on. Deliveries that wait when it is switched off fail, and can be replayed. */
+        /**
+         * Changes an endpoint, or switches it off or on
+         * @description Changes an endpoint, or switches it off or on. Deliveries that wait when it is switched off fail, and can be replayed.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         patch: operations["webhook_endpoints_change"];
         trace?: never;
     };
@@ -1649,7 +2074,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Returns a page of an endpoint's deliveries of the last 30 days, newest first. */
+        /**
+         * Returns a page of an endpoint's deliveries of the last 30 days, newest first
+         * @description Returns a page of an endpoint's deliveries of the last 30 days, newest first.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         get: operations["webhook_endpoints_list_deliveries"];
         put?: never;
         post?: never;
@@ -1669,8 +2099,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Sends the deliveries of an endpoint that failed since a time again, the oldest first, at most 1,000. Each keeps the id of
+         * Sends the deliveries of an endpoint that failed since a time again, the oldest first, at most 1,000
+         * @description Sends the deliveries of an endpoint that failed since a time again, the oldest first, at most 1,000. Each keeps the id of
          *     its event. 409 `webhook_endpoint_disabled` when the endpoint is switched off.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["webhook_endpoints_replay"];
         delete?: never;
@@ -1689,8 +2122,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Gives an endpoint a new secret and returns it, this once. For a day, or as long as the request says, each delivery is
+         * Gives an endpoint a new secret and returns it, this once
+         * @description Gives an endpoint a new secret and returns it, this once. For a day, or as long as the request says, each delivery is
          *     signed with the previous secret, too. 409 `webhook_secret_rotating` while a secret before it still signs.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["webhook_endpoints_rotate_secret"];
         delete?: never;
@@ -1709,8 +2145,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Sends an event of the type `webhook.test` to an endpoint, and returns its delivery. 409 `webhook_endpoint_disabled` when
+         * Sends an event of the type `webhook.test` to an endpoint, and returns its delivery
+         * @description Sends an event of the type `webhook.test` to an endpoint, and returns its delivery. 409 `webhook_endpoint_disabled` when
          *     the endpoint is switched off.
+         *
+         *     Needs an access token of the role `account_user`.
          */
         post: operations["webhook_endpoints_send_test"];
         delete?: never;
@@ -1729,10 +2168,14 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Receives a message of a contact. The first message of a burst is acknowledged, unless a person answers the
+         * Receives a message of a contact
+         * @description Receives a message of a contact. The first message of a burst is acknowledged, unless a person answers the
          *     conversation. The answer is sent through ManyChat later. A repeated delivery of a message changes nothing.
-         * @description A body that is not valid JSON, because its template does not escape the text, is read where it can be. A body that
+         *
+         *     A body that is not valid JSON, because its template does not escape the text, is read where it can be. A body that
          *     cannot be read is refused and kept: `GET /api/v1/unread-messages` lists it.
+         *
+         *     Needs the company's secret in the header `X-Webhook-Secret`.
          */
         post: operations["manychat_webhook_receive"];
         delete?: never;
@@ -1751,8 +2194,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Receives an event that Stripe signed. A repeated delivery changes nothing. A failure is answered with a 5xx
+         * Receives an event that Stripe signed
+         * @description Receives an event that Stripe signed. A repeated delivery changes nothing. A failure is answered with a 5xx
          *     status, and Stripe's next delivery resumes at the step that failed.
+         *
+         *     Needs Stripe's signature in the header `Stripe-Signature`.
          */
         post: operations["stripe_webhook_receive"];
         delete?: never;
@@ -1768,7 +2214,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Returns a web page to read and try the API. */
+        /**
+         * Returns a web page to read and try the API
+         * @description Returns a web page to read and try the API.
+         *
+         *     Anybody may call it.
+         */
         get: operations["docs_page"];
         put?: never;
         post?: never;
@@ -1785,7 +2236,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Reports that the API is up. With `deep=1`, also checks the database, the queue and the storage. */
+        /**
+         * Reports that the API is up
+         * @description Reports that the API is up. With `deep=1`, also checks the database, the queue and the storage.
+         *
+         *     Anybody may call it; more for the role `service`.
+         */
         get: operations["health_health"];
         put?: never;
         post?: never;
@@ -1802,7 +2258,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Returns this OpenAPI 3.1 document. */
+        /**
+         * Returns this OpenAPI 3.1 document
+         * @description Returns this OpenAPI 3.1 document.
+         *
+         *     Anybody may call it.
+         */
         get: operations["docs_document"];
         put?: never;
         post?: never;
@@ -1821,7 +2282,12 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Switches the mode, at the former address, which the mobile app uses. Equal to `POST /api/v1/toggle-live-mode`. */
+        /**
+         * Switches the mode, at the former address, which the mobile app uses
+         * @description Switches the mode, at the former address, which the mobile app uses. Equal to `POST /api/v1/toggle-live-mode`.
+         *
+         *     Needs an access token of the role `account_user`.
+         */
         post: operations["live_mode_toggle_as_before"];
         delete?: never;
         options?: never;
@@ -1836,7 +2302,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Returns the quota of a user. Allowed for that user, for service tokens and for global admins. */
+        /**
+         * Returns the quota of a user
+         * @description Returns the quota of a user. Allowed for that user, for service tokens and for global admins.
+         *
+         *     Needs an access token of any role.
+         */
         get: operations["quota_of_user"];
         put?: never;
         post?: never;
@@ -1857,7 +2328,10 @@ export interface webhooks {
         };
         get?: never;
         put?: never;
-        /** @description A person of the company is to answer the conversation. A longer handover for the same reason is no event. */
+        /**
+         * A person of the company is to answer the conversation
+         * @description A person of the company is to answer the conversation. A longer handover for the same reason is no event.
+         */
         post: operations["on_conversation_handed_over"];
         delete?: never;
         options?: never;
@@ -1874,7 +2348,10 @@ export interface webhooks {
         };
         get?: never;
         put?: never;
-        /** @description A contact's messages wait, because no answers are left. One event until somebody answers. */
+        /**
+         * A contact's messages wait, because no answers are left
+         * @description A contact's messages wait, because no answers are left. One event until somebody answers.
+         */
         post: operations["on_conversation_waiting"];
         delete?: never;
         options?: never;
@@ -1891,7 +2368,10 @@ export interface webhooks {
         };
         get?: never;
         put?: never;
-        /** @description A document could not be processed. `error_code` says why. */
+        /**
+         * A document could not be processed
+         * @description A document could not be processed. `error_code` says why.
+         */
         post: operations["on_document_failed"];
         delete?: never;
         options?: never;
@@ -1908,7 +2388,10 @@ export interface webhooks {
         };
         get?: never;
         put?: never;
-        /** @description A document was processed: answers may cite it. */
+        /**
+         * A document was processed
+         * @description A document was processed: answers may cite it.
+         */
         post: operations["on_document_processed"];
         delete?: never;
         options?: never;
@@ -1925,7 +2408,10 @@ export interface webhooks {
         };
         get?: never;
         put?: never;
-        /** @description A contact wrote a message on WhatsApp. */
+        /**
+         * A contact wrote a message on WhatsApp
+         * @description A contact wrote a message on WhatsApp.
+         */
         post: operations["on_message_received"];
         delete?: never;
         options?: never;
@@ -1942,7 +2428,10 @@ export interface webhooks {
         };
         get?: never;
         put?: never;
-        /** @description The assistant or a person of the company made an order. */
+        /**
+         * The assistant or a person of the company made an order
+         * @description The assistant or a person of the company made an order.
+         */
         post: operations["on_order_created"];
         delete?: never;
         options?: never;
@@ -1959,7 +2448,10 @@ export interface webhooks {
         };
         get?: never;
         put?: never;
-        /** @description The status, the items or the name of an order changed. Changes of one request are one event. */
+        /**
+         * The status, the items or the name of an order changed
+         * @description The status, the items or the name of an order changed. Changes of one request are one event.
+         */
         post: operations["on_order_updated"];
         delete?: never;
         options?: never;
@@ -1976,7 +2468,10 @@ export interface webhooks {
         };
         get?: never;
         put?: never;
-        /** @description A limit is reached: contacts are not answered. */
+        /**
+         * A limit is reached
+         * @description A limit is reached: contacts are not answered.
+         */
         post: operations["on_quota_exhausted"];
         delete?: never;
         options?: never;
@@ -1993,7 +2488,10 @@ export interface webhooks {
         };
         get?: never;
         put?: never;
-        /** @description One free request is left, or 80 % of a plan's requests or of its model costs are used in the period. */
+        /**
+         * One free request is left, or 80 % of a plan's requests or of its model costs are used in the period
+         * @description One free request is left, or 80 % of a plan's requests or of its model costs are used in the period.
+         */
         post: operations["on_quota_warning"];
         delete?: never;
         options?: never;
@@ -2010,7 +2508,10 @@ export interface webhooks {
         };
         get?: never;
         put?: never;
-        /** @description The plan, the status or the paid period of the subscription changed. */
+        /**
+         * The plan, the status or the paid period of the subscription changed
+         * @description The plan, the status or the paid period of the subscription changed.
+         */
         post: operations["on_subscription_changed"];
         delete?: never;
         options?: never;
@@ -2024,7 +2525,7 @@ export interface components {
         /**
          * @description Invitation that a signed-in user accepts.
          * @example {
-         *       "invitation": "the token of the invitation"
+         *       "invitation": "inv_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
          *     }
          */
         AcceptedInvitation: {
@@ -2115,12 +2616,41 @@ export interface components {
              */
             size_bytes: number;
         };
-        /** @description The answer to a question. */
+        /**
+         * @description The answer to a question.
+         * @example {
+         *       "answer": "La livraison à Abidjan coûte 1 500 F CFA.",
+         *       "answered": true,
+         *       "citations": [
+         *         {
+         *           "document_id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+         *           "filename": "guide-livraison.pdf",
+         *           "location": "p. 1",
+         *           "number": 1,
+         *           "page": 1,
+         *           "score": 2.31,
+         *           "snippet": "La livraison à Abidjan coûte 1 500 F CFA.",
+         *           "version": null
+         *         }
+         *       ],
+         *       "conversation_id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
+         *       "model": "extractive-1",
+         *       "pages_unread": [],
+         *       "quota": {
+         *         "free_quota_limit": 8,
+         *         "free_quota_used": 1,
+         *         "is_pro": false,
+         *         "paywall_should_show": false,
+         *         "state": "normal"
+         *       },
+         *       "usage": {
+         *         "completion_tokens": 0,
+         *         "prompt_tokens": 0
+         *       }
+         *     }
+         */
         Answer: {
-            /**
-             * @description The answer's text, in the question's language.
-             * @example La livraison à Abidjan coûte 1 500 F CFA.
-             */
+            /** @description The answer's text, in the question's language. */
             answer: string;
             /** @description False when the documents do not contain the answer, or when no model answered. `answer` then says so. */
             answered: boolean;
@@ -2137,7 +2667,6 @@ export interface components {
              * @description Source of the answer: a model's name, `extractive-1`, `approved-answer` for an answer that the tenant
              *     approved, `courtesy` for the answer to a greeting or thanks, which costs nothing, or `none` when no model
              *     answered; the request is then refunded.
-             * @example extractive-1
              */
             model: string;
             /**
@@ -2207,15 +2736,15 @@ export interface components {
          * @example {
          *       "also_closed": 2,
          *       "approved_answer": {
-         *         "answer": "Oui.",
+         *         "answer": "Oui, en deux jours.",
          *         "created_at": "2026-11-23T09:30:06Z",
-         *         "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+         *         "id": "8c4d2e1f-6b3a-4f5d-9e7c-1a2b3c4d5e6f",
          *         "language": "fr",
          *         "question": "Livrez-vous au Togo ?",
          *         "updated_at": "2026-11-23T09:30:06Z"
          *       },
          *       "closed": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1",
-         *       "golden_question_id": null
+         *       "golden_question_id": "4b8e1f60-2c7d-4e9a-b1a3-6d5c4f3e2b1a"
          *     }
          */
         ApprovedQuestion: {
@@ -2815,7 +3344,7 @@ export interface components {
          *       "closed_questions": [],
          *       "conversation": {
          *         "contact_id": "132",
-         *         "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+         *         "id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
          *         "user_phone": "+2250700000000"
          *       },
          *       "feedback": [],
@@ -2839,7 +3368,7 @@ export interface components {
             closed_questions: Record<string, never>[];
             /** @description The conversation with the contact's id, telephone number and name. */
             conversation: Record<string, never>;
-            /** @description Thumbs and comments of members on messages of the conversation. */
+            /** @description Thumbs and comments of members on its messages. */
             feedback: Record<string, never>[];
             /** @description Messages, the oldest first. */
             messages: Record<string, never>[];
@@ -2903,10 +3432,10 @@ export interface components {
          *         {
          *           "author": "contact",
          *           "content": "Livrez-vous à Bouaké ?",
-         *           "conversation_id": "7d3b1f8a-2c4e-4d6f-9a1b-3c5d7e9f0a2b",
+         *           "conversation_id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
          *           "created_at": "2026-11-23T09:30:06Z",
          *           "direction": "inbound",
-         *           "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01"
+         *           "id": "a5b4c3d2-e1f0-4a9b-8c7d-6e5f4a3b2c1d"
          *         }
          *       ],
          *       "mode": "rag",
@@ -3063,6 +3592,7 @@ export interface components {
          *       "contact_id": "132",
          *       "created_at": "2026-11-23T09:30:06Z",
          *       "display_name": "Awa",
+         *       "handled_by": null,
          *       "handler": "bot",
          *       "handover_reason": null,
          *       "handover_until": null,
@@ -3084,6 +3614,7 @@ export interface components {
             /** Format: date-time */
             created_at: string;
             display_name?: string | null;
+            handled_by?: components["schemas"]["HandlingMember"] | null;
             /** @description The side that answers: `bot` or `human`. */
             handler: string;
             /** @description The reason for the handover to a person: `keyword`, `model`, `person`, `outside_hours` or `unsupported`. */
@@ -3121,7 +3652,7 @@ export interface components {
          * @example {
          *       "email": "binta@example.com",
          *       "expires_at": "2026-11-26T09:30:06Z",
-         *       "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+         *       "id": "6f1e2d3c-4b5a-4968-8776-95a4b3c2d1e0",
          *       "link": "https://app.example.com/invitation#token=inv_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
          *       "role": "support",
          *       "token": "inv_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
@@ -3206,7 +3737,7 @@ export interface components {
          *         {
          *           "created_at": "2026-11-23T09:30:06Z",
          *           "expires_at": null,
-         *           "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01"
+         *           "id": "d4c3b2a1-0f9e-4d8c-b7a6-958473625140"
          *         }
          *       ],
          *       "webhook_url": "https://example.com/lisa"
@@ -3561,1888 +4092,434 @@ export interface components {
         EndpointDescription: string;
         /** @description The envelope of a successful response. */
         Envelope_AccountState: {
+            data: components["schemas"]["AccountState"];
             /**
-             * @description The state of an account.
-             * @example {
-             *       "deleted_at": null,
-             *       "purge_after": null,
-             *       "status": "active"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /**
-                 * Format: date-time
-                 * @description Time of the deletion; null for an active account.
-                 */
-                deleted_at?: string | null;
-                /**
-                 * Format: date-time
-                 * @description Time from which on everything is deleted for good; null for an active account.
-                 */
-                purge_after?: string | null;
-                /** @description `active` or `deleted`. */
-                status: string;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_Answer: {
-            /** @description The answer to a question. */
-            data: {
-                /**
-                 * @description The answer's text, in the question's language.
-                 * @example La livraison à Abidjan coûte 1 500 F CFA.
-                 */
-                answer: string;
-                /** @description False when the documents do not contain the answer, or when no model answered. `answer` then says so. */
-                answered: boolean;
-                /** @description Passages that support the answer. */
-                citations: components["schemas"]["Citation"][];
-                /**
-                 * Format: uuid
-                 * @description The conversation that holds the question and the answer. A later question that names it is understood as a
-                 *     follow-up. Null when a conversation would begin with a courtesy, or with a question that no model answered:
-                 *     nothing is stored then.
-                 */
-                conversation_id: string | null;
-                /**
-                 * @description Source of the answer: a model's name, `extractive-1`, `approved-answer` for an answer that the tenant
-                 *     approved, `courtesy` for the answer to a greeting or thanks, which costs nothing, or `none` when no model
-                 *     answered; the request is then refunded.
-                 * @example extractive-1
-                 */
-                model: string;
-                /**
-                 * @description Documents with pages that were not read, so that the answer knows nothing of them: the cited ones, or, when
-                 *     there is no answer, at most twenty of those that were searched.
-                 */
-                pages_unread: components["schemas"]["UnreadPages"][];
-                /** @description Quota after this answer. */
-                quota: components["schemas"]["Quota"];
-                usage: components["schemas"]["Usage"];
-            };
-            /** @description Always true. */
+            data: components["schemas"]["Answer"];
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_AnswerImport: {
+            data: components["schemas"]["AnswerImport"];
             /**
-             * @description Result of an import.
-             * @example {
-             *       "created": 12,
-             *       "unchanged": 3,
-             *       "updated": 1
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /**
-                 * Format: int64
-                 * @description Number of new approved answers.
-                 */
-                created: number;
-                /**
-                 * Format: int64
-                 * @description Number of rows that changed nothing.
-                 */
-                unchanged: number;
-                /**
-                 * Format: int64
-                 * @description Number of approved answers that have a new text: those with the same wording of the question.
-                 */
-                updated: number;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_ApprovedQuestion: {
+            data: components["schemas"]["ApprovedQuestion"];
             /**
-             * @description An approved answer that closed a question.
-             * @example {
-             *       "also_closed": 2,
-             *       "approved_answer": {
-             *         "answer": "Oui.",
-             *         "created_at": "2026-11-23T09:30:06Z",
-             *         "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
-             *         "language": "fr",
-             *         "question": "Livrez-vous au Togo ?",
-             *         "updated_at": "2026-11-23T09:30:06Z"
-             *       },
-             *       "closed": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1",
-             *       "golden_question_id": null
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /**
-                 * Format: int64
-                 * @description Number of other questions with the same wording that were closed with it.
-                 */
-                also_closed: number;
-                /** @description The new approved answer. */
-                approved_answer: components["schemas"]["StoredAnswer"];
-                /**
-                 * Format: uuid
-                 * @description Identifier of the question, which is no longer listed.
-                 */
-                closed: string;
-                /**
-                 * Format: uuid
-                 * @description The new golden question, when one was asked for.
-                 */
-                golden_question_id?: string | null;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_Assignment: {
+            data: components["schemas"]["Assignment"];
             /**
-             * @description The user of a subscription, as an administrator assigned it.
-             * @example {
-             *       "subscription_id": "sub_1TExample",
-             *       "user_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /** @description Subscription at Stripe (`sub_…`). */
-                subscription_id: string;
-                /**
-                 * Format: uuid
-                 * @description `users.id`.
-                 */
-                user_id: string;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_CatalogueProduct: {
+            data: components["schemas"]["CatalogueProduct"];
             /**
-             * @description A product of the catalogue, as shown to the tenant's owner.
-             * @example {
-             *       "archived_at": null,
-             *       "available": true,
-             *       "created_at": "2026-11-23T09:30:06Z",
-             *       "currency": "XOF",
-             *       "description": "Arabica de Man",
-             *       "id": "5d2f9b1c-0c7e-4a53-8a4e-3f1d2c4b5a69",
-             *       "name": "Café moulu 250 g",
-             *       "price": "2500",
-             *       "updated_at": "2026-11-23T09:30:06Z"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /**
-                 * Format: date-time
-                 * @description Time at which the product was taken out of the catalogue; null for a product of the catalogue.
-                 */
-                archived_at: string | null;
-                /** @description True when the bot offers the product. */
-                available: boolean;
-                /** Format: date-time */
-                created_at: string;
-                /** @description ISO 4217 code. */
-                currency: string;
-                description: string | null;
-                /** Format: uuid */
-                id: string;
-                name: string;
-                /** @description Price as a decimal number, with the digits of its currency. */
-                price: string;
-                /** Format: date-time */
-                updated_at: string;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_ChangedOrder: {
+            data: components["schemas"]["ChangedOrder"];
             /**
-             * @description An order after a change.
-             * @example {
-             *       "conversation_id": null,
-             *       "created_at": "2026-11-23T09:30:06Z",
-             *       "currency": "XOF",
-             *       "customer_name": "Awa Koné",
-             *       "customer_notice": null,
-             *       "id": "3f1d2c4b-0c7e-4a53-8a4e-5d2f9b1c5a69",
-             *       "items": [
-             *         {
-             *           "name": "Café moulu 250 g",
-             *           "product_id": null,
-             *           "quantity": 2,
-             *           "unit_price": "2500"
-             *         }
-             *       ],
-             *       "needs_review": false,
-             *       "number": "3F1D2C4B",
-             *       "status": "pending",
-             *       "total_amount": "5000",
-             *       "updated_at": "2026-11-23T09:30:06Z"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: components["schemas"]["OrderDetails"] & {
-                customer_notice: components["schemas"]["CustomerNotice"] | null;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_CompanyConfig: {
+            data: components["schemas"]["CompanyConfig"];
             /**
-             * @description Configuration of a company's assistant.
-             * @example {
-             *       "ai_name": "Lisa",
-             *       "business_hours": {
-             *         "mon": [
-             *           [
-             *             "08:00",
-             *             "18:00"
-             *           ]
-             *         ]
-             *       },
-             *       "company_id": "comptoir-baobab",
-             *       "company_name": "Comptoir Baobab",
-             *       "handover_keywords": [
-             *         "conseiller"
-             *       ],
-             *       "handover_minutes": 240,
-             *       "language": "fr",
-             *       "outside_hours": "answer",
-             *       "prompt_botlive_deepseek_v3": null,
-             *       "prompt_botlive_groq_70b": null,
-             *       "prompt_rag": "Tutoie les clients.",
-             *       "show_sources": true,
-             *       "unsupported_messages": "reply",
-             *       "updated_at": "2026-11-23T09:30:06Z"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /** @description Name of the assistant. */
-                ai_name: string;
-                business_hours?: components["schemas"]["BusinessHours"] | null;
-                /** @description Text identifier of the company. */
-                company_id: string;
-                company_name: string;
-                /** @description Words by which a contact asks for a person. */
-                handover_keywords: string[];
-                /**
-                 * Format: int32
-                 * @description Minutes without a word of a person after which the bot answers again.
-                 */
-                handover_minutes: number;
-                /** @description Language for customers whose own language is not known: `fr` or `en`. */
-                language: string;
-                /** @description Reaction to a message outside the business hours: `answer` or `hand_over`. */
-                outside_hours: string;
-                /** @description Sales prompt for DeepSeek's models. */
-                prompt_botlive_deepseek_v3?: string | null;
-                /** @description Sales prompt for Groq's models. */
-                prompt_botlive_groq_70b?: string | null;
-                /** @description Instructions for answers from documents. */
-                prompt_rag?: string | null;
-                /** @description True when an answer ends with its sources. */
-                show_sources: boolean;
-                /** @description Reaction to a message without text: `reply` or `hand_over`. */
-                unsupported_messages: string;
-                /** Format: date-time */
-                updated_at: string;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_ContactExport: {
+            data: components["schemas"]["ContactExport"];
             /**
-             * @description All that a company stores about one contact, or the next part of it. Every object has the columns of its table.
-             * @example {
-             *       "activities": [],
-             *       "closed_questions": [],
-             *       "conversation": {
-             *         "contact_id": "132",
-             *         "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
-             *         "user_phone": "+2250700000000"
-             *       },
-             *       "feedback": [],
-             *       "messages": [
-             *         {
-             *           "content": "Bonjour",
-             *           "created_at": "2026-11-29T09:30:06Z",
-             *           "direction": "inbound"
-             *         }
-             *       ],
-             *       "model_calls": [],
-             *       "next": null,
-             *       "orders": [],
-             *       "outbox": []
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /** @description Activities about the conversation. */
-                activities: Record<string, never>[];
-                /** @description Unanswered questions that were closed. */
-                closed_questions: Record<string, never>[];
-                /** @description The conversation with the contact's id, telephone number and name. */
-                conversation: Record<string, never>;
-                /** @description Thumbs and comments of members on messages of the conversation. */
-                feedback: Record<string, never>[];
-                /** @description Messages, the oldest first. */
-                messages: Record<string, never>[];
-                /** @description Calls of models for the conversation: numbers, no text. */
-                model_calls: Record<string, never>[];
-                /**
-                 * @description Value of the parameter `after` for the next answer; null when this is the last one. Each list goes on where the answer
-                 *     before has ended.
-                 */
-                next?: string | null;
-                /** @description Orders of the conversation. */
-                orders: Record<string, never>[];
-                /** @description Delivery of each part of a message, without the text, which is in the message. */
-                outbox: Record<string, never>[];
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_Context: {
+            data: components["schemas"]["Context"];
             /**
-             * @description A user with the user's company, as an assistant gets to know them.
-             * @example {
-             *       "documents": {
-             *         "failed": 0,
-             *         "pending": 1,
-             *         "processed": 2,
-             *         "total": 3
-             *       },
-             *       "messages": [
-             *         {
-             *           "author": "contact",
-             *           "content": "Livrez-vous à Bouaké ?",
-             *           "conversation_id": "7d3b1f8a-2c4e-4d6f-9a1b-3c5d7e9f0a2b",
-             *           "created_at": "2026-11-23T09:30:06Z",
-             *           "direction": "inbound",
-             *           "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01"
-             *         }
-             *       ],
-             *       "mode": "rag",
-             *       "plan": {
-             *         "current_period_end": null,
-             *         "monthly_request_limit": null,
-             *         "name": "free",
-             *         "storage_limit_mb": 50,
-             *         "subscription_status": "free"
-             *       },
-             *       "prompts": {
-             *         "ai_name": "Lisa",
-             *         "prompt_botlive_deepseek_v3": null,
-             *         "prompt_botlive_groq_70b": null,
-             *         "prompt_rag": "Réponds brièvement."
-             *       },
-             *       "quota": {
-             *         "free_quota_limit": 8,
-             *         "free_quota_used": 1,
-             *         "is_pro": false,
-             *         "paywall_should_show": false,
-             *         "state": "normal"
-             *       },
-             *       "stream_url": "https://lisa0example.lambda-url.eu-west-1.on.aws/api/v1/query/stream",
-             *       "tenant": {
-             *         "company_id": "comptoir-baobab",
-             *         "currency": "XOF",
-             *         "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
-             *         "language": "fr",
-             *         "name": "Comptoir Baobab",
-             *         "timezone": "Africa/Abidjan"
-             *       },
-             *       "user": {
-             *         "email": "awa@example.com",
-             *         "full_name": "Awa Koné",
-             *         "id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
-             *         "role": "owner"
-             *       }
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /** @description Number of the company's documents. */
-                documents: components["schemas"]["DocumentCounts"];
-                /** @description The last messages of the company's conversations, at most ten, the oldest first. */
-                messages: components["schemas"]["ContextMessage"][];
-                /** @description Mode of the company's bot: `live` or `rag`. */
-                mode: string;
-                /** @description The company's plan. */
-                plan: components["schemas"]["ContextPlan"];
-                /** @description Prompts in force. */
-                prompts: components["schemas"]["ContextPrompts"];
-                /** @description The quota that the company's requests count against, which is its owner's. */
-                quota: components["schemas"]["Quota"];
-                /** @description URL of `POST /api/v1/query/stream`, which streams answers; null where it is not deployed. */
-                stream_url?: string | null;
-                /** @description The company. */
-                tenant: components["schemas"]["ContextTenant"];
-                /** @description The user whom the context is about. */
-                user: components["schemas"]["ContextUser"];
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_ConversationItem: {
+            data: components["schemas"]["ConversationItem"];
             /**
-             * @description A conversation, as shown to members of the tenant.
-             * @example {
-             *       "channel": "whatsapp",
-             *       "contact_id": "132",
-             *       "created_at": "2026-11-23T09:30:06Z",
-             *       "display_name": "Awa",
-             *       "handler": "bot",
-             *       "handover_reason": null,
-             *       "handover_until": null,
-             *       "id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
-             *       "language": "fr",
-             *       "last_message": "Combien coûte la livraison ?",
-             *       "last_message_at": "2026-11-23T09:30:06Z",
-             *       "opted_out_at": null,
-             *       "unanswered": 1,
-             *       "user_phone": "+2250700000000",
-             *       "waiting_reason": null
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /** @description `whatsapp` or `api`. */
-                channel: string;
-                /** @description ManyChat's id of the contact; the conversation's own id on channel `api`. */
-                contact_id: string;
-                /** Format: date-time */
-                created_at: string;
-                display_name?: string | null;
-                /** @description The side that answers: `bot` or `human`. */
-                handler: string;
-                /** @description The reason for the handover to a person: `keyword`, `model`, `person`, `outside_hours` or `unsupported`. */
-                handover_reason?: string | null;
-                /**
-                 * Format: date-time
-                 * @description Time at which the bot answers again.
-                 */
-                handover_until?: string | null;
-                /** Format: uuid */
-                id: string;
-                /** @description The contact's language: `fr` or `en`. */
-                language?: string | null;
-                /** @description The first 200 characters of the last message. */
-                last_message?: string | null;
-                /** Format: date-time */
-                last_message_at: string;
-                /**
-                 * Format: date-time
-                 * @description Time at which the contact asked to receive no more messages.
-                 */
-                opted_out_at?: string | null;
-                /**
-                 * Format: int64
-                 * @description Number of the contact's messages that wait for an answer, also for one that is not given because no answers are
-                 *     left.
-                 */
-                unanswered: number;
-                user_phone?: string | null;
-                /** @description `quota` when messages wait for the company, because no answers were left for them; else null. */
-                waiting_reason?: string | null;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_CreatedInvitation: {
+            data: components["schemas"]["CreatedInvitation"];
             /**
-             * @description A new invitation with its token, which no other response shows.
-             * @example {
-             *       "email": "binta@example.com",
-             *       "expires_at": "2026-11-26T09:30:06Z",
-             *       "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
-             *       "link": "https://app.example.com/invitation#token=inv_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
-             *       "role": "support",
-             *       "token": "inv_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                email?: string | null;
-                /** Format: date-time */
-                expires_at: string;
-                /**
-                 * Format: uuid
-                 * @description Identifier of the invitation.
-                 */
-                id: string;
-                /** @description Page of the front end with the token; null when APP_URL is not set. */
-                link?: string | null;
-                role: components["schemas"]["MemberRole"];
-                /** @description The token, for the field `invitation` of a sign-up, or of a signed-in user's acceptance. */
-                token: string;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_Customer: {
+            data: components["schemas"]["Customer"];
             /**
-             * @description A tenant as shown to its members.
-             * @example {
-             *       "company_id": "comptoir-baobab",
-             *       "created_at": "2026-11-23T09:30:06Z",
-             *       "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
-             *       "name": "Comptoir Baobab"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /** @description Text identifier of the tenant, used by the older tables. */
-                company_id: string;
-                /**
-                 * Format: date-time
-                 * @description Time of creation.
-                 */
-                created_at: string;
-                /**
-                 * Format: uuid
-                 * @description Identifier of the tenant.
-                 */
-                id: string;
-                /** @description Name of the company. */
-                name: string;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_CustomerDetails: {
+            data: components["schemas"]["CustomerDetails"];
             /**
-             * @description The company's profile and connections, without secrets.
-             * @example {
-             *       "company_id": "comptoir-baobab",
-             *       "conversation_retention_months": 12,
-             *       "created_at": "2026-11-23T09:30:06Z",
-             *       "currency": "XOF",
-             *       "greeting": {
-             *         "en": "Hello! I am Lisa, the virtual assistant of Comptoir Baobab.",
-             *         "fr": "Bonjour ! Je suis Lisa, l’assistant virtuel de Comptoir Baobab."
-             *       },
-             *       "handover": {
-             *         "en": "A person will answer you here.",
-             *         "fr": "Une personne de notre équipe vous répondra ici."
-             *       },
-             *       "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
-             *       "language": "fr",
-             *       "manychat_api_key": "••••9f3c",
-             *       "name": "Comptoir Baobab",
-             *       "notices": {
-             *         "contact_limited": false,
-             *         "quota_blocked": true
-             *       },
-             *       "overage_cap_requests": null,
-             *       "plan": "free",
-             *       "refusal": {
-             *         "en": "Our documents do not say.",
-             *         "fr": "Je n’ai pas trouvé la réponse dans nos documents."
-             *       },
-             *       "timezone": "Africa/Abidjan",
-             *       "webhook_secrets": [
-             *         {
-             *           "created_at": "2026-11-23T09:30:06Z",
-             *           "expires_at": null,
-             *           "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01"
-             *         }
-             *       ],
-             *       "webhook_url": "https://example.com/lisa"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: components["schemas"]["SentencesInForce"] & {
-                company_id: string;
-                /**
-                 * Format: int32
-                 * @description Number of months after which messages and idle conversations are deleted.
-                 */
-                conversation_retention_months: number;
-                /** Format: date-time */
-                created_at: string;
-                /** @description Currency of the prices, as an ISO 4217 code. */
-                currency: string;
-                /** Format: uuid */
-                id: string;
-                /** @description Language for customers whose own language is not known: `fr` or `en`. */
-                language: string;
-                /** @description Last four characters of the ManyChat key after a mask; null when no key is set. */
-                manychat_api_key?: string | null;
-                name: string;
-                /** @description Notices to the company by their type, as `GET /api/v1/activities` lists them; false for those that it muted. */
-                notices: components["schemas"]["NoticeSwitches"];
-                /**
-                 * Format: int32
-                 * @description Maximum number of requests over the plan's limit that are answered and paid in a period; null for as many as the
-                 *     plan has.
-                 */
-                overage_cap_requests?: number | null;
-                /** @description The plan's name. */
-                plan: string;
-                /** @description Time zone, as an IANA name. */
-                timezone: string;
-                /** @description Valid webhook secrets, newest first, without their values. */
-                webhook_secrets: components["schemas"]["WebhookSecret"][];
-                /** @description URL that the company keeps here, of which the product makes no use. `POST /api/v1/webhook-endpoints` has events sent. */
-                webhook_url?: string | null;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_CustomerRecord: {
+            data: components["schemas"]["CustomerRecord"];
             /**
-             * @description A company with its usage and cost.
-             * @example {
-             *       "collection": "active",
-             *       "company_id": "comptoir-baobab",
-             *       "created_at": "2026-11-23T09:30:06Z",
-             *       "currency": "XOF",
-             *       "current_period_end": "2026-12-23T09:30:06Z",
-             *       "deleted_at": null,
-             *       "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
-             *       "name": "Comptoir Baobab",
-             *       "owner_email": "awa@example.com",
-             *       "owner_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
-             *       "plan": "pro",
-             *       "status": "active",
-             *       "subscription_status": "active",
-             *       "suspended_at": null,
-             *       "timezone": "Africa/Abidjan",
-             *       "usage": {
-             *         "conversations": 180,
-             *         "cost_micros": 1730000,
-             *         "document_bytes": 9437184,
-             *         "documents": 14,
-             *         "members": 3,
-             *         "messages": 1240,
-             *         "month": "2026-11-01",
-             *         "orders": 12,
-             *         "requests": 412,
-             *         "tokens": 820000
-             *       }
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /** @description Collection of the subscription at Stripe: `active`, `pausing`, `paused` or `resuming`. */
-                collection: string;
-                /** @description Text identifier of the company, used by the older tables. */
-                company_id: string;
-                /**
-                 * Format: date-time
-                 * @description Time of creation.
-                 */
-                created_at: string;
-                /** @description ISO 4217 code of the company's prices. */
-                currency: string;
-                /**
-                 * Format: date-time
-                 * @description End of the paid period; null without a subscription.
-                 */
-                current_period_end?: string | null;
-                /**
-                 * Format: date-time
-                 * @description Time of the deletion; null when the company is not deleted.
-                 */
-                deleted_at?: string | null;
-                /**
-                 * Format: uuid
-                 * @description Identifier of the company.
-                 */
-                id: string;
-                /** @description Name of the company. */
-                name: string;
-                /** @description E-mail address of the owner. */
-                owner_email: string;
-                /**
-                 * Format: uuid
-                 * @description `users.id` of the owner.
-                 */
-                owner_id: string;
-                /** @description Name of the plan whose limits apply. */
-                plan: string;
-                /** @description `active`, `suspended` or `deleted`. */
-                status: string;
-                /** @description Status of the owner's subscription; `free` without one. */
-                subscription_status: string;
-                /**
-                 * Format: date-time
-                 * @description Time of the suspension; null when the company is not suspended.
-                 */
-                suspended_at?: string | null;
-                /** @description Time zone, as an IANA name. */
-                timezone: string;
-                /** @description Usage of the present month. */
-                usage: components["schemas"]["MonthlyUsage"];
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_Document: {
+            data: components["schemas"]["Document"];
             /**
-             * @description A document as shown to its tenant.
-             * @example {
-             *       "bytes": 5120,
-             *       "error": null,
-             *       "error_code": null,
-             *       "filename": "guide-livraison.pdf",
-             *       "format": "pdf",
-             *       "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
-             *       "pages_done": 2,
-             *       "pages_total": 2,
-             *       "pages_unread": [],
-             *       "replaces": [],
-             *       "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-             *       "status": "processed",
-             *       "upload_date": "2026-11-23T09:30:06Z",
-             *       "warning": null
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /**
-                 * Format: int64
-                 * @description Size of the file, in bytes.
-                 */
-                bytes: number;
-                /** @description Explanation of the failure and advice, in the caller's language. */
-                error?: string | null;
-                error_code?: components["schemas"]["DocumentFailure"] | null;
-                /** @description File name given at the upload. */
-                filename: string;
-                /** @description Format of the file: `pdf`, `docx`, `xlsx`, `csv`, `txt`, `md` or `html`. */
-                format: string;
-                /**
-                 * Format: uuid
-                 * @description Identifier of the document.
-                 */
-                id: string;
-                /**
-                 * Format: int32
-                 * @description Number of pages processed so far: indexed, or, for scanned pages, read. Grows during processing.
-                 */
-                pages_done: number;
-                /**
-                 * Format: int32
-                 * @description Number of pages; null until the file has been opened. A file without pages has the number of its parts: sheets, or
-                 *     texts under one heading.
-                 */
-                pages_total?: number | null;
-                /**
-                 * @description Pages whose text was not read or not read whole, in ascending order: scanned pages, and pages in fonts without a
-                 *     meaning. Answers know nothing of them. Empty until the document is processed.
-                 */
-                pages_unread: number[];
-                /**
-                 * @description Documents that this one replaces: they are deleted in the moment in which it is processed. Those that were
-                 *     deleted stay in the list.
-                 */
-                replaces: string[];
-                /** @description SHA-256 of the file, in hexadecimal. */
-                sha256?: string | null;
-                /** @description Processing status. */
-                status: components["schemas"]["DocumentStatus"];
-                /**
-                 * Format: date-time
-                 * @description Time of the announcement, before the file arrived.
-                 */
-                upload_date: string;
-                /** @description Warning about the unread pages and advice, in the caller's language; null when there are none. */
-                warning?: string | null;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_EventReceived: {
+            data: components["schemas"]["EventReceived"];
             /**
-             * @description Result of an event, shown with the delivery in Stripe's dashboard.
-             * @example {
-             *       "event_id": "evt_1TExample",
-             *       "outcome": "unknown"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                event_id: string;
-                outcome: components["schemas"]["EventOutcome"];
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_Export: {
+            data: components["schemas"]["Export"];
             /**
-             * @description An export of all that a company stores.
-             * @example {
-             *       "created_at": "2026-11-29T09:30:06Z",
-             *       "download": {
-             *         "expires_at": "2026-11-29T09:45:06Z",
-             *         "url": "https://lisa-documents.s3.eu-west-1.amazonaws.com/tenants/…/exports/….zip?X-Amz-Signature=…"
-             *       },
-             *       "error_code": null,
-             *       "expires_at": "2026-12-06T09:30:41Z",
-             *       "finished_at": "2026-11-29T09:30:41Z",
-             *       "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
-             *       "size_bytes": 1048576,
-             *       "status": "ready"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /**
-                 * Format: date-time
-                 * @description Time of the request.
-                 */
-                created_at: string;
-                download?: components["schemas"]["Download"] | null;
-                /** @description Reason of the failure: `storage_unavailable`, `attempts_used_up`; null unless the status is `failed`. */
-                error_code?: string | null;
-                /**
-                 * Format: date-time
-                 * @description Time at which the archive is deleted; null until it is ready.
-                 */
-                expires_at?: string | null;
-                /**
-                 * Format: date-time
-                 * @description Time at which the archive was complete, or the export failed.
-                 */
-                finished_at?: string | null;
-                /**
-                 * Format: uuid
-                 * @description Identifier of the export.
-                 */
-                id: string;
-                /**
-                 * Format: int64
-                 * @description Size of the archive, in bytes; null until it is ready.
-                 */
-                size_bytes?: number | null;
-                /** @description `queued`, `running`, `ready`, `failed` or `expired`. */
-                status: string;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_Feedback: {
+            data: components["schemas"]["Feedback"];
             /**
-             * @description A member's stored rating of a message.
-             * @example {
-             *       "comment": "The price is out of date.",
-             *       "is_helpful": false,
-             *       "message_id": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1",
-             *       "updated_at": "2026-11-23T09:30:06Z",
-             *       "user_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                comment?: string | null;
-                is_helpful: boolean;
-                /** Format: uuid */
-                message_id: string;
-                /** Format: date-time */
-                updated_at: string;
-                /** Format: uuid */
-                user_id: string;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_FileLink: {
+            data: components["schemas"]["FileLink"];
             /**
-             * @description A link to the file of a document.
-             * @example {
-             *       "expires_at": "2026-11-29T10:05:00Z",
-             *       "url": "https://lisa-documents.s3.eu-west-1.amazonaws.com/tenants/…?X-Amz-Expires=300&…"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /**
-                 * Format: date-time
-                 * @description End of the link's validity.
-                 */
-                expires_at: string;
-                /** @description Address of the file, valid without a token. Whoever has the address reads the file until it expires. */
-                url: string;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_GoldenQuestion: {
+            data: components["schemas"]["GoldenQuestion"];
             /**
-             * @description A golden question.
-             * @example {
-             *       "approved_answer_id": null,
-             *       "created_at": "2026-11-23T09:30:06Z",
-             *       "document_id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
-             *       "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
-             *       "last_passed": true,
-             *       "last_run_at": "2026-11-23T09:30:06Z",
-             *       "page": 1,
-             *       "question": "Livrez-vous à Bouaké ?"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /**
-                 * Format: uuid
-                 * @description Approved answer that is given.
-                 */
-                approved_answer_id?: string | null;
-                /** Format: date-time */
-                created_at: string;
-                /**
-                 * Format: uuid
-                 * @description Document that the answer cites.
-                 */
-                document_id?: string | null;
-                /**
-                 * Format: uuid
-                 * @description Identifier of the golden question.
-                 */
-                id: string;
-                /** @description Result of the last run for a saved prompt; null before the first one. */
-                last_passed?: boolean | null;
-                /**
-                 * Format: date-time
-                 * @description Time of the last run for a saved prompt; null before the first one.
-                 */
-                last_run_at?: string | null;
-                /**
-                 * Format: int32
-                 * @description Page that the answer cites.
-                 */
-                page?: number | null;
-                /** @description Text of the question. */
-                question: string;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_Message: {
+            data: components["schemas"]["Message"];
             /**
-             * @description A message, as shown to members of the tenant.
-             * @example {
-             *       "answered": true,
-             *       "answered_by": null,
-             *       "attachment": null,
-             *       "author": "bot",
-             *       "citations": [
-             *         {
-             *           "filename": "guide-livraison.pdf",
-             *           "page": 1
-             *         }
-             *       ],
-             *       "content": "La livraison à Abidjan coûte 1 500 F CFA.",
-             *       "conversation_id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
-             *       "created_at": "2026-11-23T09:30:08Z",
-             *       "direction": "outbound",
-             *       "error_code": null,
-             *       "id": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1",
-             *       "model": "extractive-1",
-             *       "sent_at": "2026-11-23T09:30:09Z",
-             *       "sent_by": null,
-             *       "skipped_reason": null
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /** @description True when the bot's answer comes from the documents or the catalogue; null for a message that is no answer. */
-                answered?: boolean | null;
-                /**
-                 * Format: uuid
-                 * @description The id of the message that answers this message of a contact.
-                 */
-                answered_by?: string | null;
-                /** @description The kind of a message without text: `audio`, `image`, `location` … A voice message or a video may come with a text. */
-                attachment?: string | null;
-                /** @description `contact`, `bot`, `agent` or `system`. */
-                author: string;
-                /** @description The passages that the answer cites. */
-                citations?: Record<string, never>[] | null;
-                content: string;
-                /** Format: uuid */
-                conversation_id: string;
-                /** Format: date-time */
-                created_at: string;
-                /** @description `inbound` or `outbound`. */
-                direction: string;
-                /**
-                 * @description The reason for which the message did not reach the contact.
-                 * @example null
-                 */
-                error_code?: string | null;
-                /** Format: uuid */
-                id: string;
-                /** @description The model that generated the text. */
-                model?: string | null;
-                /**
-                 * Format: date-time
-                 * @description Time at which the last part was sent.
-                 */
-                sent_at?: string | null;
-                /**
-                 * Format: uuid
-                 * @description The user who wrote the message, if a person of the company did.
-                 */
-                sent_by?: string | null;
-                /**
-                 * @description The reason for which a contact's message got no answer: `quota`, `opted_out`, `failed`, `superseded` (a STOP or
-                 *     START that a later one overtook) or `courtesy`.
-                 */
-                skipped_reason?: string | null;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_NewWebhookSecret: {
+            data: components["schemas"]["NewWebhookSecret"];
             /**
-             * @description A new webhook secret. Its value is shown only in this response, and to repeated calls within a minute.
-             * @example {
-             *       "header": "X-Webhook-Secret",
-             *       "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
-             *       "older_expires_at": "2026-11-24T09:30:06Z",
-             *       "webhook_secret": "whs_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /** @description Name of the header. */
-                header: string;
-                /**
-                 * Format: uuid
-                 * @description Identifier of the secret.
-                 */
-                id: string;
-                /**
-                 * Format: date-time
-                 * @description Time at which the last of the older secrets expires; null when there is none.
-                 */
-                older_expires_at?: string | null;
-                /** @description Secret to be sent in the header of the ManyChat bot's external request. */
-                webhook_secret: string;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_OrderDetails: {
+            data: components["schemas"]["OrderDetails"];
             /**
-             * @description An order, as shown to members of the tenant.
-             * @example {
-             *       "conversation_id": null,
-             *       "created_at": "2026-11-23T09:30:06Z",
-             *       "currency": "XOF",
-             *       "customer_name": "Awa Koné",
-             *       "id": "3f1d2c4b-0c7e-4a53-8a4e-5d2f9b1c5a69",
-             *       "items": [
-             *         {
-             *           "name": "Café moulu 250 g",
-             *           "product_id": null,
-             *           "quantity": 2,
-             *           "unit_price": "2500"
-             *         }
-             *       ],
-             *       "needs_review": false,
-             *       "number": "3F1D2C4B",
-             *       "status": "pending",
-             *       "total_amount": "5000",
-             *       "updated_at": "2026-11-23T09:30:06Z"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /**
-                 * Format: uuid
-                 * @description The conversation in which the contact ordered.
-                 */
-                conversation_id: string | null;
-                /** Format: date-time */
-                created_at: string;
-                /** @description ISO 4217 code. */
-                currency: string;
-                customer_name: string | null;
-                /**
-                 * Format: uuid
-                 * @description `orders.id`.
-                 */
-                id: string;
-                items: components["schemas"]["OrderLine"][];
-                /** @description True when an item has no price, so that a person must look at the order. */
-                needs_review: boolean;
-                /** @description The number that people see: the first eight hex digits of the id, in upper case. */
-                number: string;
-                status: components["schemas"]["OrderStatus"];
-                /** @description Sum of quantity times unit price of the items with a price, as a decimal number with the digits of the currency. */
-                total_amount: string;
-                /** Format: date-time */
-                updated_at: string;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_OwnProfile: {
-            /** @description Profile of the signed-in user, with what the user may open. */
-            data: components["schemas"]["Profile"] & {
-                /** @description Companies of the user, the oldest membership first. At most 100. */
-                companies: components["schemas"]["OwnCompany"][];
-                /** @description True for a `global_admin`, who uses the admin routes. */
-                is_administrator: boolean;
-            };
-            /** @description Always true. */
+            data: components["schemas"]["OwnProfile"];
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_OwnershipTransfer: {
+            data: components["schemas"]["OwnershipTransfer"];
             /**
-             * @description The account owner after a transfer.
-             * @example {
-             *       "former_owner": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
-             *       "user_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /**
-                 * Format: uuid
-                 * @description The former account owner, who stays as a support user; null when nothing changed.
-                 */
-                former_owner?: string | null;
-                /**
-                 * Format: uuid
-                 * @description The account owner.
-                 */
-                user_id: string;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_PageLink: {
+            data: components["schemas"]["PageLink"];
             /**
-             * @description A link to a page of Stripe's.
-             * @example {
-             *       "url": "https://checkout.stripe.com/c/pay/cs_test_a1"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /** @description URL to open in the browser; valid for a day at most. */
-                url: string;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_PageText: {
+            data: components["schemas"]["PageText"];
             /**
-             * @description Text that was read from one page of a document, as answers know it.
-             * @example {
-             *       "confidence": null,
-             *       "is_complete": true,
-             *       "page": 2,
-             *       "passages": [
-             *         "Livraison à Abidjan sous 48 heures, 2 000 FCFA."
-             *       ],
-             *       "reader": "file"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /**
-                 * Format: float
-                 * @description Confidence of text recognition, from 0 to 1; null where it did not read the page.
-                 */
-                confidence?: number | null;
-                /** @description False when the page was not read, or not whole: answers do not know the rest. */
-                is_complete: boolean;
-                /**
-                 * Format: int32
-                 * @description Page number, from 1. For a file without pages, the number of its part.
-                 */
-                page: number;
-                /**
-                 * @description Passages in which the page is indexed, in the order of the file. One may begin on the page before or end on the
-                 *     next. Empty until the page is processed, and for a page without text.
-                 */
-                passages: string[];
-                /** @description Reader of the page. */
-                reader: components["schemas"]["PageReader"];
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_PasswordResetLink: {
+            data: components["schemas"]["PasswordResetLink"];
             /**
-             * @description A new link. No other response shows its token.
-             * @example {
-             *       "link": "https://app.example.com/password-reset#token=pwr_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
-             *       "token": "pwr_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
-             *       "user_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
-             *       "valid_hours": 24
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /** @description Page of the front end with the token; null when APP_URL is not set. */
-                link?: string | null;
-                /** @description The token, for `POST /api/v1/auth/password-reset`. */
-                token: string;
-                /**
-                 * Format: uuid
-                 * @description User whose password the link sets.
-                 */
-                user_id: string;
-                /**
-                 * Format: int32
-                 * @description Hours for which the link is valid.
-                 */
-                valid_hours: number;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_PlanUsage: {
-            /** @description Usage of the current period, with the limits of the plan. */
-            data: {
-                models: components["schemas"]["ModelUsage"];
-                period: components["schemas"]["UsedPeriod"];
-                plan: components["schemas"]["Plan"];
-                quota: components["schemas"]["Quota"];
-                requests: components["schemas"]["RequestUsage"];
-                storage: components["schemas"]["StorageUsage"];
-            };
-            /** @description Always true. */
+            data: components["schemas"]["PlanUsage"];
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_Preview: {
+            data: components["schemas"]["Preview"];
             /**
-             * @description Result of a preview.
-             * @example {
-             *       "answer": {
-             *         "action": "answer",
-             *         "answer": "Oui, en deux jours.",
-             *         "answered": true,
-             *         "citations": [],
-             *         "mode": "rag",
-             *         "model": "extractive-1",
-             *         "prompt": null,
-             *         "usage": {
-             *           "completion_tokens": 0,
-             *           "prompt_tokens": 0
-             *         }
-             *       },
-             *       "golden": null
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                answer?: components["schemas"]["PreviewAnswer"] | null;
-                golden?: components["schemas"]["GoldenRun"] | null;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_ProductImport: {
+            data: components["schemas"]["ProductImport"];
             /**
-             * @description The result of an import.
-             * @example {
-             *       "created": 100,
-             *       "rows": 120,
-             *       "unchanged": 5,
-             *       "updated": 15
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /**
-                 * Format: int64
-                 * @description Products that are new in the catalogue.
-                 */
-                created: number;
-                /**
-                 * Format: int64
-                 * @description Products in the file.
-                 */
-                rows: number;
-                /**
-                 * Format: int64
-                 * @description Products of the catalogue that are as the file has them.
-                 */
-                unchanged: number;
-                /**
-                 * Format: int64
-                 * @description Products of the catalogue that were changed.
-                 */
-                updated: number;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_Profile: {
+            data: components["schemas"]["Profile"];
             /**
-             * @description The profile of a user.
-             * @example {
-             *       "avatar_url": "https://example.com/awa.png",
-             *       "created_at": "2026-11-23T09:30:06Z",
-             *       "credits_remaining": 1874,
-             *       "email": "awa@example.com",
-             *       "full_name": "Awa Koné",
-             *       "id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
-             *       "subscription_current_period_end": "2026-12-23T09:30:06Z",
-             *       "subscription_status": "active",
-             *       "subscription_tier": "pro",
-             *       "updated_at": "2026-11-23T09:30:06Z"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /** @description Public https URL of a picture of the person. */
-                avatar_url?: string | null;
-                /**
-                 * Format: date-time
-                 * @description Time of the account's creation.
-                 */
-                created_at: string;
-                /**
-                 * Format: int32
-                 * @description Requests left: of the period, or of the free quota.
-                 */
-                credits_remaining: number;
-                /** @description E-mail address. */
-                email: string;
-                /** @description Name of the person. */
-                full_name?: string | null;
-                /**
-                 * Format: uuid
-                 * @description `users.id`, the token's `sub`.
-                 */
-                id: string;
-                /**
-                 * Format: date-time
-                 * @description End of the paid period.
-                 */
-                subscription_current_period_end?: string | null;
-                /** @description State of the subscription: `free`, or a status of Stripe such as `active`. */
-                subscription_status: string;
-                /** @description Name of the plan that is paid for; null without one. */
-                subscription_tier?: string | null;
-                /**
-                 * Format: date-time
-                 * @description Time of the last change.
-                 */
-                updated_at: string;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_Quota: {
+            data: components["schemas"]["Quota"];
             /**
-             * @description The request quota of an account.
-             * @example {
-             *       "free_quota_limit": 8,
-             *       "free_quota_used": 1,
-             *       "is_pro": false,
-             *       "paywall_should_show": false,
-             *       "state": "normal"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /**
-                 * Format: int32
-                 * @description Free requests over the account's lifetime.
-                 */
-                free_quota_limit: number;
-                /**
-                 * Format: int32
-                 * @description Free requests used so far; never reset.
-                 */
-                free_quota_used: number;
-                /** @description True when the account has a paid plan. */
-                is_pro: boolean;
-                /** @description True when the app must show the paywall: `!is_pro` and `free_quota_used >= free_quota_limit`. */
-                paywall_should_show: boolean;
-                /** @description State of the free quota. */
-                state: components["schemas"]["QuotaState"];
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_ReplayedDeliveries: {
+            data: components["schemas"]["ReplayedDeliveries"];
             /**
-             * @description Outcome of a replay.
-             * @example {
-             *       "has_more": false,
-             *       "replayed": 12
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /** @description True when more deliveries have failed since then: another replay sends them. */
-                has_more: boolean;
-                /**
-                 * Format: int64
-                 * @description Number of deliveries that are sent again, at most 1,000.
-                 */
-                replayed: number;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_Session: {
-            /** @description Signed-in user with the company and the tokens. For a user of several companies, the oldest is shown. */
-            data: {
-                /**
-                 * @description Access token, for the header `Authorization: Bearer …`.
-                 * @example eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.…
-                 */
-                access_token: string;
-                customer?: components["schemas"]["Customer"] | null;
-                /**
-                 * Format: int64
-                 * @description Validity of the access token, in seconds.
-                 * @example 3600
-                 */
-                expires_in: number;
-                /**
-                 * @description Refresh token, for one call of `POST /api/v1/auth/refresh`. Absent when the cookie `lisa_refresh` carries it.
-                 * @example 2f7c1d0b9a8e4f53…
-                 */
-                refresh_token?: string | null;
-                /**
-                 * @description Always `bearer`.
-                 * @example bearer
-                 */
-                token_type: string;
-                user: components["schemas"]["User"];
-            };
-            /** @description Always true. */
+            data: components["schemas"]["Session"];
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_SignupAnswer: {
-            /** @description Result of a sign-up: a session, or the request to confirm the e-mail address first. */
-            data: components["schemas"]["Session"] | {
-                /** @description Always true. */
-                confirmation_required: boolean;
-                user: components["schemas"]["Unconfirmed"];
-            };
-            /** @description Always true. */
+            data: components["schemas"]["SignupAnswer"];
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_Stats: {
+            data: components["schemas"]["Stats"];
             /**
-             * @description The figures of a range of days.
-             * @example {
-             *       "days": [
-             *         {
-             *           "bot_answers": 30,
-             *           "conversations": 12,
-             *           "cost_micros": 8300,
-             *           "date": "2026-11-23",
-             *           "handovers": 4,
-             *           "messages": 80,
-             *           "orders": 5,
-             *           "person_answers": 7,
-             *           "requests": 34,
-             *           "revenue": [
-             *             {
-             *               "amount": "45000",
-             *               "currency": "XOF"
-             *             }
-             *           ],
-             *           "thumbs_down": 1,
-             *           "thumbs_up": 9,
-             *           "tokens": 51200,
-             *           "unanswered": 3
-             *         }
-             *       ],
-             *       "from": "2026-11-23",
-             *       "timezone": "Africa/Abidjan",
-             *       "to": "2026-11-23",
-             *       "totals": {
-             *         "bot_answers": 30,
-             *         "conversations": 12,
-             *         "cost_micros": 8300,
-             *         "first_answer": {
-             *           "answers": 37,
-             *           "median_s": 3.9,
-             *           "p95_s": 310.4
-             *         },
-             *         "handovers": 4,
-             *         "messages": 80,
-             *         "orders": 5,
-             *         "orders_by_status": {
-             *           "cancelled": 0,
-             *           "confirmed": 1,
-             *           "delivered": 2,
-             *           "pending": 1,
-             *           "preparing": 1
-             *         },
-             *         "person_answers": 7,
-             *         "requests": 34,
-             *         "revenue": [
-             *           {
-             *             "amount": "45000",
-             *             "currency": "XOF"
-             *           }
-             *         ],
-             *         "share_answered_by_bot": 0.75,
-             *         "thumbs_down": 1,
-             *         "thumbs_up": 9,
-             *         "tokens": 51200,
-             *         "unanswered": 3
-             *       }
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /** @description The days of the range, oldest first, also those on which nothing happened. */
-                days: components["schemas"]["DayStats"][];
-                /** Format: date */
-                from: string;
-                /** @description Timezone of the days, as an IANA name. */
-                timezone: string;
-                /** Format: date */
-                to: string;
-                totals: components["schemas"]["Totals"];
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_StoredAnswer: {
+            data: components["schemas"]["StoredAnswer"];
             /**
-             * @description An approved answer as the company sees it.
-             * @example {
-             *       "answer": "Oui, en deux jours.",
-             *       "created_at": "2026-11-23T09:30:06Z",
-             *       "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
-             *       "language": "fr",
-             *       "question": "Livrez-vous à Bouaké ?",
-             *       "updated_at": "2026-11-23T09:30:06Z"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                answer: string;
-                /** Format: date-time */
-                created_at: string;
-                /**
-                 * Format: uuid
-                 * @description Identifier of the approved answer.
-                 */
-                id: string;
-                /** @description Language of the question: `fr` or `en`. */
-                language: string;
-                question: string;
-                /** Format: date-time */
-                updated_at: string;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_SubscriptionNow: {
+            data: components["schemas"]["SubscriptionNow"];
             /**
-             * @description The company's subscription, in its last known state.
-             * @example {
-             *       "can_open_portal": true,
-             *       "cancel_at": null,
-             *       "cancel_at_period_end": false,
-             *       "current_period_end": "2026-12-23T09:30:06Z",
-             *       "current_period_start": "2026-11-23T09:30:06Z",
-             *       "is_pro": true,
-             *       "plan": "pro",
-             *       "status": "active"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /** @description True when the company has a customer at Stripe, so that the Billing Portal can show its cards and invoices. */
-                can_open_portal: boolean;
-                /**
-                 * Format: date-time
-                 * @description Time at which the subscription ends or has ended; null while no end is set.
-                 */
-                cancel_at?: string | null;
-                /** @description True when the subscription ends with the period. */
-                cancel_at_period_end: boolean;
-                /** Format: date-time */
-                current_period_end?: string | null;
-                /** Format: date-time */
-                current_period_start?: string | null;
-                /** @description True when the subscription gives access now. */
-                is_pro: boolean;
-                /** @description Name of the plan: `free`, `pro` or `business`. */
-                plan: string;
-                /**
-                 * @description `free` without a subscription; else `trialing`, `active`, `past_due`, `incomplete`, `unpaid`, `paused`,
-                 *     `cancelled` or `expired`.
-                 */
-                status: string;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_SwitchedMode: {
+            data: components["schemas"]["SwitchedMode"];
             /**
-             * @description The open bot session after a switch.
-             * @example {
-             *       "ended_at": null,
-             *       "id": "c0a8e52a-7c1c-4a51-9b50-54f2a9b9d7a1",
-             *       "mode": "live",
-             *       "started_at": "2026-11-23T09:30:06Z",
-             *       "warning": null
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: components["schemas"]["BotSession"] & {
-                /** @description The reason for which the mode has no effect yet, if there is one. */
-                warning: string | null;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_Upload: {
-            /** @description The document, and the request that uploads its file. */
-            data: {
-                /** @description The new document, or the processed one with the same bytes. */
-                document: components["schemas"]["Document"];
-                /**
-                 * @description Other documents of the same name that stand beside this one, the newest first. Their passages go behind those of
-                 *     the newest one, and answers name the date of the one that they cite. `POST /api/v1/documents/{id}/replace`
-                 *     replaces one of them.
-                 */
-                same_name: components["schemas"]["SameName"][];
-                upload?: components["schemas"]["Put"] | null;
-                /** @description Advice about documents of the same name, in the caller's language; null when there are none. */
-                warning?: string | null;
-            };
-            /** @description Always true. */
+            data: components["schemas"]["Upload"];
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_UserConfig: {
+            data: components["schemas"]["UserConfig"];
             /**
-             * @description A user's configuration, as the user or a service sees it.
-             * @example {
-             *       "created_at": "2026-11-23T09:30:06Z",
-             *       "data_pod_api_key": "••••1234",
-             *       "data_pod_url": "https://pod.example.com/hub",
-             *       "updated_at": "2026-11-23T09:30:06Z",
-             *       "user_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /**
-                 * Format: date-time
-                 * @description Time of the first change; null when nothing is configured.
-                 */
-                created_at?: string | null;
-                /** @description Key of the data pod: its last four characters for the user, the whole key for a service; null when there is none. */
-                data_pod_api_key?: string | null;
-                /**
-                 * @description https URL of the user's data pod; null when none is configured. Its host name may lead elsewhere later: whoever
-                 *     calls it checks the address of each connection.
-                 */
-                data_pod_url?: string | null;
-                /**
-                 * Format: date-time
-                 * @description Time of the last change; null when nothing is configured.
-                 */
-                updated_at?: string | null;
-                /**
-                 * Format: uuid
-                 * @description `users.id`.
-                 */
-                user_id: string;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_Vec_PublicPlan: {
-            data: {
-                /** @description ISO 4217 code of the plan's prices. */
-                currency: string;
-                /** @description True when the plan can be bought. */
-                is_sold: boolean;
-                /**
-                 * Format: int32
-                 * @description Requests per period; null when the lifetime quota limits instead.
-                 */
-                monthly_request_limit?: number | null;
-                /** @description `free`, `pro` or `business`. */
-                name: string;
-                /**
-                 * Format: int32
-                 * @description Price of each request over the limit, in minor units; null when such requests are refused.
-                 */
-                overage_cents_per_request?: number | null;
-                /**
-                 * Format: int32
-                 * @description Price per month, in minor units of the currency.
-                 */
-                price_cents: number;
-                /**
-                 * Format: int32
-                 * @description Storage for files, in MiB.
-                 */
-                storage_limit_mb: number;
-            }[];
-            /** @description Always true. */
+            data: components["schemas"]["PublicPlan"][];
+            /**
+             * @description Always true.
+             * @example true
+             */
+            success: boolean;
+        };
+        /** @description The envelope of a successful response. */
+        Envelope_WaitingCount: {
+            data: components["schemas"]["WaitingCount"];
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_WebhookDelivery: {
+            data: components["schemas"]["WebhookDelivery"];
             /**
-             * @description A delivery of an event to an endpoint.
-             * @example {
-             *       "attempts": 1,
-             *       "created_at": "2026-11-23T09:30:06Z",
-             *       "delivered_at": "2026-11-23T09:30:07Z",
-             *       "error_code": null,
-             *       "event_id": "evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69",
-             *       "event_type": "order.created",
-             *       "id": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1",
-             *       "last_attempt_at": "2026-11-23T09:30:07Z",
-             *       "latency_ms": 84,
-             *       "next_attempt_at": null,
-             *       "occurred_at": "2026-11-23T09:30:06Z",
-             *       "response_status": 200,
-             *       "status": "delivered"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /**
-                 * Format: int32
-                 * @description Number of attempts, since the last replay if there was one.
-                 */
-                attempts: number;
-                /** Format: date-time */
-                created_at: string;
-                /** Format: date-time */
-                delivered_at?: string | null;
-                /**
-                 * @description Reason why the last attempt failed: `http_status`, `redirected`, `gone`, `timed_out`, `unreachable`, `url_refused`,
-                 *     `endpoint_disabled`, `attempts_used_up` or `unreadable_event`.
-                 */
-                error_code?: string | null;
-                /** @description The header `webhook-id` of every attempt, and the `id` of the body. */
-                event_id: string;
-                event_type: string;
-                /** Format: uuid */
-                id: string;
-                /** Format: date-time */
-                last_attempt_at?: string | null;
-                /**
-                 * Format: int32
-                 * @description Time to the last answer, or to the failure, in milliseconds.
-                 */
-                latency_ms?: number | null;
-                /**
-                 * Format: date-time
-                 * @description Time of the next attempt at the earliest; null unless the delivery is pending.
-                 */
-                next_attempt_at?: string | null;
-                /** Format: date-time */
-                occurred_at: string;
-                /**
-                 * Format: int32
-                 * @description HTTP status of the last answer; null when there was none.
-                 */
-                response_status?: number | null;
-                /** @description `pending`, `delivered` or `failed`. */
-                status: string;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_WebhookEndpoint: {
+            data: components["schemas"]["WebhookEndpoint"];
             /**
-             * @description An endpoint, without its secret.
-             * @example {
-             *       "created_at": "2026-11-23T09:30:06Z",
-             *       "description": "Order desk",
-             *       "disabled_at": null,
-             *       "disabled_reason": null,
-             *       "enabled": true,
-             *       "events": [
-             *         "order.created",
-             *         "order.updated"
-             *       ],
-             *       "failing_since": null,
-             *       "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
-             *       "previous_secret_expires_at": null,
-             *       "updated_at": "2026-11-23T09:30:06Z",
-             *       "url": "https://hooks.example.com/lisa"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: {
-                /** Format: date-time */
-                created_at: string;
-                description?: string | null;
-                /** Format: date-time */
-                disabled_at?: string | null;
-                /** @description `owner`; `gone` after an answer 410; `failing` after five days without a success. */
-                disabled_reason?: string | null;
-                /** @description False when the endpoint is switched off. */
-                enabled: boolean;
-                /** @description Types of events that are sent; empty for all. */
-                events: components["schemas"]["EventType"][];
-                /**
-                 * Format: date-time
-                 * @description Time of the first failure since the last success.
-                 */
-                failing_since?: string | null;
-                /**
-                 * Format: uuid
-                 * @description `webhook_endpoints.id`.
-                 */
-                id: string;
-                /**
-                 * Format: date-time
-                 * @description Time until which deliveries are signed with the previous secret, too.
-                 */
-                previous_secret_expires_at?: string | null;
-                /** Format: date-time */
-                updated_at: string;
-                url: string;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The envelope of a successful response. */
         Envelope_WebhookEndpointWithSecret: {
+            data: components["schemas"]["WebhookEndpointWithSecret"];
             /**
-             * @description An endpoint with its new secret, which is shown this once.
-             * @example {
-             *       "created_at": "2026-11-23T09:30:06Z",
-             *       "description": "Order desk",
-             *       "disabled_at": null,
-             *       "disabled_reason": null,
-             *       "enabled": true,
-             *       "events": [
-             *         "order.created",
-             *         "order.updated"
-             *       ],
-             *       "failing_since": null,
-             *       "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
-             *       "previous_secret_expires_at": null,
-             *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=",
-             *       "updated_at": "2026-11-23T09:30:06Z",
-             *       "url": "https://hooks.example.com/lisa"
-             *     }
+             * @description Always true.
+             * @example true
              */
-            data: components["schemas"]["WebhookEndpoint"] & {
-                /** @description Key of the signatures, as the libraries of Standard Webhooks take it. */
-                secret: string;
-            };
-            /** @description Always true. */
             success: boolean;
         };
         /** @description The body of every error response. */
@@ -5501,7 +4578,7 @@ export interface components {
          *       "error_code": null,
          *       "expires_at": "2026-12-06T09:30:41Z",
          *       "finished_at": "2026-11-29T09:30:41Z",
-         *       "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+         *       "id": "2a9d8c7b-6e5f-4a3b-9c1d-0e1f2a3b4c5d",
          *       "size_bytes": 1048576,
          *       "status": "ready"
          *     }
@@ -5666,7 +4743,12 @@ export interface components {
             /** Format: email */
             email: string;
         };
-        /** @description Form with the file itself. */
+        /**
+         * @description Form with the file itself.
+         * @example {
+         *       "file": "the bytes of the file"
+         *     }
+         */
         Form: {
             /**
              * Format: binary
@@ -5687,7 +4769,7 @@ export interface components {
          *       "approved_answer_id": null,
          *       "created_at": "2026-11-23T09:30:06Z",
          *       "document_id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
-         *       "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
+         *       "id": "4b8e1f60-2c7d-4e9a-b1a3-6d5c4f3e2b1a",
          *       "last_passed": true,
          *       "last_run_at": "2026-11-23T09:30:06Z",
          *       "page": 1,
@@ -5757,6 +4839,22 @@ export interface components {
         };
         /** @description Text of a golden question, 1 to 1,000 characters. */
         GoldenText: string;
+        /**
+         * @description The member of the company who has a conversation.
+         * @example {
+         *       "id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
+         *       "name": "Awa Koné"
+         *     }
+         */
+        HandlingMember: {
+            /**
+             * Format: uuid
+             * @description `users.id`.
+             */
+            id: string;
+            /** @description The full name, else the e-mail address; null for somebody who has left the company. */
+            name?: string | null;
+        };
         /** @description Word by which a contact asks for a person, 1 to 50 characters. */
         HandoverKeyword: string;
         /**
@@ -5796,7 +4894,7 @@ export interface components {
          *       "created_by": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
          *       "email": "binta@example.com",
          *       "expires_at": "2026-11-26T09:30:06Z",
-         *       "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+         *       "id": "6f1e2d3c-4b5a-4968-8776-95a4b3c2d1e0",
          *       "role": "support",
          *       "status": "open",
          *       "used_by": null
@@ -5837,747 +4935,232 @@ export interface components {
         /** @description One page of a list. */
         List_ActivityItem: {
             /** @description Rows of the page. */
-            data: {
-                /** Format: uuid */
-                conversation_id: string | null;
-                /** Format: date-time */
-                created_at: string;
-                description: string | null;
-                /** Format: uuid */
-                id: string;
-                /** @description Ids and codes. */
-                metadata: Record<string, never>;
-                /** @description Severity: `info`, `success`, `warning` or `error`. */
-                status: string;
-                /** @description One line of text for people. */
-                title: string;
-                /** @description Machine-readable type, as `noun_verb`. */
-                type: string;
-            }[];
+            data: components["schemas"]["ActivityItem"][];
             meta: components["schemas"]["Meta"];
-            /** @description Always true. */
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description One page of a list. */
         List_AuditEntry: {
             /** @description Rows of the page. */
-            data: {
-                /**
-                 * @description Action, as `noun.verb`.
-                 * @example auth.login
-                 */
-                action: string;
-                /**
-                 * Format: uuid
-                 * @description User who acted; null for a service or the system.
-                 */
-                actor?: string | null;
-                /**
-                 * Format: date-time
-                 * @description Time of the action.
-                 */
-                at: string;
-                /** @description Further details. */
-                details: Record<string, never>;
-                /**
-                 * Format: int64
-                 * @description Number of the entry, ascending over time.
-                 */
-                id: number;
-                /** @description Object of the action, as `noun:id`. */
-                object: string;
-                /** @description Id of the request. */
-                request_id?: string | null;
-            }[];
+            data: components["schemas"]["AuditEntry"][];
             meta: components["schemas"]["Meta"];
-            /** @description Always true. */
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description One page of a list. */
         List_BillingRecord: {
             /** @description Rows of the page. */
-            data: {
-                /**
-                 * Format: int32
-                 * @description Price of the plan, in minor units of the currency. Of a month with several plans, the first part has its plan's
-                 *     price, and a later part what its plan costs more. Stripe's invoices have the exact amounts.
-                 */
-                amount_cents: number;
-                /**
-                 * Format: date-time
-                 * @description Time at which the period was closed.
-                 */
-                created_at: string;
-                /** @description ISO 4217 code of both amounts. */
-                currency: string;
-                /**
-                 * @description Reason of the status `failed`: `payment_failed`, `no_customer`, `customer_deleted`, `other_currency`,
-                 *     `item_deleted`, `invoice_void`, `refused` by Stripe for another reason, or `unavailable` for a week.
-                 */
-                failure?: string | null;
-                /**
-                 * Format: uuid
-                 * @description Id of the billing record.
-                 */
-                id: string;
-                /**
-                 * Format: int32
-                 * @description Price of the requests over the limit, in minor units of the currency.
-                 */
-                overage_cents: number;
-                /**
-                 * Format: int32
-                 * @description Number of requests over the limit.
-                 */
-                overage_requests: number;
-                /**
-                 * Format: date-time
-                 * @description End of the period.
-                 */
-                period_end: string;
-                /**
-                 * Format: date-time
-                 * @description Start of the period.
-                 */
-                period_start: string;
-                /** @description Name of the period's plan. */
-                plan: string;
-                /**
-                 * Format: int32
-                 * @description Maximum number of requests of the plan; null without a limit.
-                 */
-                request_limit?: number | null;
-                /**
-                 * Format: int32
-                 * @description Requests that were answered in the period.
-                 */
-                requests: number;
-                /**
-                 * @description `closed`: there is no overage, or Stripe does not have it yet. `invoiced`: the overage is on an invoice, or on the
-                 *     next one. `paid`: the invoice with the overage was paid. `failed`: the overage was not collected; `failure` says
-                 *     why.
-                 */
-                status: string;
-                /** @description Invoice at Stripe that contains the overage (`in_…`). */
-                stripe_invoice_id?: string | null;
-            }[];
+            data: components["schemas"]["BillingRecord"][];
             meta: components["schemas"]["Meta"];
-            /** @description Always true. */
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description One page of a list. */
         List_BotSession: {
             /** @description Rows of the page. */
-            data: {
-                /**
-                 * Format: date-time
-                 * @description End of the session; null while it is open.
-                 */
-                ended_at?: string | null;
-                /**
-                 * Format: uuid
-                 * @description The session's id.
-                 */
-                id: string;
-                /** @description `live` or `rag`. */
-                mode: string;
-                /**
-                 * Format: date-time
-                 * @description Start of the session.
-                 */
-                started_at: string;
-            }[];
+            data: components["schemas"]["BotSession"][];
             meta: components["schemas"]["Meta"];
-            /** @description Always true. */
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description One page of a list. */
         List_CatalogueProduct: {
             /** @description Rows of the page. */
-            data: {
-                /**
-                 * Format: date-time
-                 * @description Time at which the product was taken out of the catalogue; null for a product of the catalogue.
-                 */
-                archived_at: string | null;
-                /** @description True when the bot offers the product. */
-                available: boolean;
-                /** Format: date-time */
-                created_at: string;
-                /** @description ISO 4217 code. */
-                currency: string;
-                description: string | null;
-                /** Format: uuid */
-                id: string;
-                name: string;
-                /** @description Price as a decimal number, with the digits of its currency. */
-                price: string;
-                /** Format: date-time */
-                updated_at: string;
-            }[];
+            data: components["schemas"]["CatalogueProduct"][];
             meta: components["schemas"]["Meta"];
-            /** @description Always true. */
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description One page of a list. */
         List_ConfigVersion: {
             /** @description Rows of the page. */
-            data: {
-                /**
-                 * Format: date-time
-                 * @description Time of the change.
-                 */
-                at: string;
-                /**
-                 * Format: uuid
-                 * @description User who made the change; null for the system.
-                 */
-                changed_by?: string | null;
-                /** @description The fields that the change set, each with its value before and after. */
-                changes: components["schemas"]["ConfigChange"][];
-                /**
-                 * Format: int64
-                 * @description Identifier of the version: the configuration before the change, which can be restored.
-                 */
-                id: number;
-            }[];
+            data: components["schemas"]["ConfigVersion"][];
             meta: components["schemas"]["Meta"];
-            /** @description Always true. */
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description One page of a list. */
         List_ConversationItem: {
             /** @description Rows of the page. */
-            data: {
-                /** @description `whatsapp` or `api`. */
-                channel: string;
-                /** @description ManyChat's id of the contact; the conversation's own id on channel `api`. */
-                contact_id: string;
-                /** Format: date-time */
-                created_at: string;
-                display_name?: string | null;
-                /** @description The side that answers: `bot` or `human`. */
-                handler: string;
-                /** @description The reason for the handover to a person: `keyword`, `model`, `person`, `outside_hours` or `unsupported`. */
-                handover_reason?: string | null;
-                /**
-                 * Format: date-time
-                 * @description Time at which the bot answers again.
-                 */
-                handover_until?: string | null;
-                /** Format: uuid */
-                id: string;
-                /** @description The contact's language: `fr` or `en`. */
-                language?: string | null;
-                /** @description The first 200 characters of the last message. */
-                last_message?: string | null;
-                /** Format: date-time */
-                last_message_at: string;
-                /**
-                 * Format: date-time
-                 * @description Time at which the contact asked to receive no more messages.
-                 */
-                opted_out_at?: string | null;
-                /**
-                 * Format: int64
-                 * @description Number of the contact's messages that wait for an answer, also for one that is not given because no answers are
-                 *     left.
-                 */
-                unanswered: number;
-                user_phone?: string | null;
-                /** @description `quota` when messages wait for the company, because no answers were left for them; else null. */
-                waiting_reason?: string | null;
-            }[];
+            data: components["schemas"]["ConversationItem"][];
             meta: components["schemas"]["Meta"];
-            /** @description Always true. */
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description One page of a list. */
         List_CustomerSummary: {
             /** @description Rows of the page. */
-            data: {
-                /** @description Text identifier of the company, used by the older tables. */
-                company_id: string;
-                /**
-                 * Format: date-time
-                 * @description Time of creation.
-                 */
-                created_at: string;
-                /**
-                 * Format: date-time
-                 * @description Time of the deletion; null when the company is not deleted.
-                 */
-                deleted_at?: string | null;
-                /**
-                 * Format: uuid
-                 * @description Identifier of the company.
-                 */
-                id: string;
-                /** @description Name of the company. */
-                name: string;
-                /** @description E-mail address of the owner. */
-                owner_email: string;
-                /** @description Name of the plan whose limits apply. */
-                plan: string;
-                /**
-                 * Format: int64
-                 * @description Answered questions since the first day of the month, in the company's time zone.
-                 */
-                requests_this_month: number;
-                /** @description `active`, `suspended` or `deleted`. */
-                status: string;
-                /**
-                 * Format: date-time
-                 * @description Time of the suspension; null when the company is not suspended.
-                 */
-                suspended_at?: string | null;
-            }[];
+            data: components["schemas"]["CustomerSummary"][];
             meta: components["schemas"]["Meta"];
-            /** @description Always true. */
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description One page of a list. */
         List_Document: {
             /** @description Rows of the page. */
-            data: {
-                /**
-                 * Format: int64
-                 * @description Size of the file, in bytes.
-                 */
-                bytes: number;
-                /** @description Explanation of the failure and advice, in the caller's language. */
-                error?: string | null;
-                error_code?: components["schemas"]["DocumentFailure"] | null;
-                /** @description File name given at the upload. */
-                filename: string;
-                /** @description Format of the file: `pdf`, `docx`, `xlsx`, `csv`, `txt`, `md` or `html`. */
-                format: string;
-                /**
-                 * Format: uuid
-                 * @description Identifier of the document.
-                 */
-                id: string;
-                /**
-                 * Format: int32
-                 * @description Number of pages processed so far: indexed, or, for scanned pages, read. Grows during processing.
-                 */
-                pages_done: number;
-                /**
-                 * Format: int32
-                 * @description Number of pages; null until the file has been opened. A file without pages has the number of its parts: sheets, or
-                 *     texts under one heading.
-                 */
-                pages_total?: number | null;
-                /**
-                 * @description Pages whose text was not read or not read whole, in ascending order: scanned pages, and pages in fonts without a
-                 *     meaning. Answers know nothing of them. Empty until the document is processed.
-                 */
-                pages_unread: number[];
-                /**
-                 * @description Documents that this one replaces: they are deleted in the moment in which it is processed. Those that were
-                 *     deleted stay in the list.
-                 */
-                replaces: string[];
-                /** @description SHA-256 of the file, in hexadecimal. */
-                sha256?: string | null;
-                /** @description Processing status. */
-                status: components["schemas"]["DocumentStatus"];
-                /**
-                 * Format: date-time
-                 * @description Time of the announcement, before the file arrived.
-                 */
-                upload_date: string;
-                /** @description Warning about the unread pages and advice, in the caller's language; null when there are none. */
-                warning?: string | null;
-            }[];
+            data: components["schemas"]["Document"][];
             meta: components["schemas"]["Meta"];
-            /** @description Always true. */
+            /**
+             * @description Always true.
+             * @example true
+             */
+            success: boolean;
+        };
+        /** @description One page of a list. */
+        List_Export: {
+            /** @description Rows of the page. */
+            data: components["schemas"]["Export"][];
+            meta: components["schemas"]["Meta"];
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description One page of a list. */
         List_GoldenQuestion: {
             /** @description Rows of the page. */
-            data: {
-                /**
-                 * Format: uuid
-                 * @description Approved answer that is given.
-                 */
-                approved_answer_id?: string | null;
-                /** Format: date-time */
-                created_at: string;
-                /**
-                 * Format: uuid
-                 * @description Document that the answer cites.
-                 */
-                document_id?: string | null;
-                /**
-                 * Format: uuid
-                 * @description Identifier of the golden question.
-                 */
-                id: string;
-                /** @description Result of the last run for a saved prompt; null before the first one. */
-                last_passed?: boolean | null;
-                /**
-                 * Format: date-time
-                 * @description Time of the last run for a saved prompt; null before the first one.
-                 */
-                last_run_at?: string | null;
-                /**
-                 * Format: int32
-                 * @description Page that the answer cites.
-                 */
-                page?: number | null;
-                /** @description Text of the question. */
-                question: string;
-            }[];
+            data: components["schemas"]["GoldenQuestion"][];
             meta: components["schemas"]["Meta"];
-            /** @description Always true. */
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description One page of a list. */
         List_Invitation: {
             /** @description Rows of the page. */
-            data: {
-                /** Format: date-time */
-                created_at: string;
-                /**
-                 * Format: uuid
-                 * @description User who made the invitation; null when the account is gone.
-                 */
-                created_by?: string | null;
-                /** @description Address whose account alone may use the invitation. */
-                email?: string | null;
-                /**
-                 * Format: date-time
-                 * @description Time until which the invitation can be used.
-                 */
-                expires_at: string;
-                /**
-                 * Format: uuid
-                 * @description Identifier of the invitation.
-                 */
-                id: string;
-                /** @description Role of the new member: `owner` or `support`. */
-                role: string;
-                /** @description `open`, `used`, `revoked` or `expired`. */
-                status: string;
-                /**
-                 * Format: uuid
-                 * @description User who joined by it.
-                 */
-                used_by?: string | null;
-            }[];
+            data: components["schemas"]["Invitation"][];
             meta: components["schemas"]["Meta"];
-            /** @description Always true. */
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description One page of a list. */
         List_Member: {
             /** @description Rows of the page. */
-            data: {
-                /**
-                 * Format: date-time
-                 * @description Time at which the user joined.
-                 */
-                created_at: string;
-                email: string;
-                full_name?: string | null;
-                /** @description True for the one owner whose quota and subscription the company uses. */
-                is_account_owner: boolean;
-                /** @description `owner` or `support`. */
-                role: string;
-                /**
-                 * Format: uuid
-                 * @description `users.id`.
-                 */
-                user_id: string;
-            }[];
+            data: components["schemas"]["Member"][];
             meta: components["schemas"]["Meta"];
-            /** @description Always true. */
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description One page of a list. */
-        List_Message: {
+        List_MessageItem: {
             /** @description Rows of the page. */
-            data: {
-                /** @description True when the bot's answer comes from the documents or the catalogue; null for a message that is no answer. */
-                answered?: boolean | null;
-                /**
-                 * Format: uuid
-                 * @description The id of the message that answers this message of a contact.
-                 */
-                answered_by?: string | null;
-                /** @description The kind of a message without text: `audio`, `image`, `location` … A voice message or a video may come with a text. */
-                attachment?: string | null;
-                /** @description `contact`, `bot`, `agent` or `system`. */
-                author: string;
-                /** @description The passages that the answer cites. */
-                citations?: Record<string, never>[] | null;
-                content: string;
-                /** Format: uuid */
-                conversation_id: string;
-                /** Format: date-time */
-                created_at: string;
-                /** @description `inbound` or `outbound`. */
-                direction: string;
-                /**
-                 * @description The reason for which the message did not reach the contact.
-                 * @example null
-                 */
-                error_code?: string | null;
-                /** Format: uuid */
-                id: string;
-                /** @description The model that generated the text. */
-                model?: string | null;
-                /**
-                 * Format: date-time
-                 * @description Time at which the last part was sent.
-                 */
-                sent_at?: string | null;
-                /**
-                 * Format: uuid
-                 * @description The user who wrote the message, if a person of the company did.
-                 */
-                sent_by?: string | null;
-                /**
-                 * @description The reason for which a contact's message got no answer: `quota`, `opted_out`, `failed`, `superseded` (a STOP or
-                 *     START that a later one overtook) or `courtesy`.
-                 */
-                skipped_reason?: string | null;
-            }[];
+            data: components["schemas"]["MessageItem"][];
             meta: components["schemas"]["Meta"];
-            /** @description Always true. */
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description One page of a list. */
         List_OrderDetails: {
             /** @description Rows of the page. */
-            data: {
-                /**
-                 * Format: uuid
-                 * @description The conversation in which the contact ordered.
-                 */
-                conversation_id: string | null;
-                /** Format: date-time */
-                created_at: string;
-                /** @description ISO 4217 code. */
-                currency: string;
-                customer_name: string | null;
-                /**
-                 * Format: uuid
-                 * @description `orders.id`.
-                 */
-                id: string;
-                items: components["schemas"]["OrderLine"][];
-                /** @description True when an item has no price, so that a person must look at the order. */
-                needs_review: boolean;
-                /** @description The number that people see: the first eight hex digits of the id, in upper case. */
-                number: string;
-                status: components["schemas"]["OrderStatus"];
-                /** @description Sum of quantity times unit price of the items with a price, as a decimal number with the digits of the currency. */
-                total_amount: string;
-                /** Format: date-time */
-                updated_at: string;
-            }[];
+            data: components["schemas"]["OrderDetails"][];
             meta: components["schemas"]["Meta"];
-            /** @description Always true. */
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description One page of a list. */
         List_StoredAnswer: {
             /** @description Rows of the page. */
-            data: {
-                answer: string;
-                /** Format: date-time */
-                created_at: string;
-                /**
-                 * Format: uuid
-                 * @description Identifier of the approved answer.
-                 */
-                id: string;
-                /** @description Language of the question: `fr` or `en`. */
-                language: string;
-                question: string;
-                /** Format: date-time */
-                updated_at: string;
-            }[];
+            data: components["schemas"]["StoredAnswer"][];
             meta: components["schemas"]["Meta"];
-            /** @description Always true. */
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description One page of a list. */
         List_Unanswered: {
             /** @description Rows of the page. */
-            data: {
-                /** @description Channel of the question: `whatsapp` or `api`. */
-                channel: string;
-                /** Format: uuid */
-                conversation_id: string;
-                /**
-                 * Format: date-time
-                 * @description Time of the message.
-                 */
-                created_at: string;
-                /**
-                 * Format: uuid
-                 * @description Identifier of the question, by which it is approved: that of the message.
-                 */
-                id: string;
-                /**
-                 * Format: uuid
-                 * @description The bot's message that no answer was found; with reason `quota`, the contact's message.
-                 */
-                message_id: string;
-                /** @description Text of the question, at most 2,000 characters. On WhatsApp, all messages that were answered together. */
-                question: string;
-                /**
-                 * @description `not_found` (the documents do not hold the answer) or `quota` (no answers were left, or the contact wrote more than
-                 *     is answered). The latter ends when a person or the bot answers the conversation later.
-                 */
-                reason: string;
-            }[];
+            data: components["schemas"]["Unanswered"][];
             meta: components["schemas"]["Meta"];
-            /** @description Always true. */
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description One page of a list. */
         List_UnassignedSubscription: {
             /** @description Rows of the page. */
-            data: {
-                /**
-                 * Format: date-time
-                 * @description End of the paid period.
-                 */
-                current_period_end?: string | null;
-                /** @description Subscription at Stripe (`sub_…`). */
-                id: string;
-                /** @description Name of the paid plan. */
-                plan: string;
-                /** @description Price at Stripe (`price_…`). */
-                price_id?: string | null;
-                /**
-                 * Format: date-time
-                 * @description Time at which the subscription began.
-                 */
-                started_at: string;
-                /** @description Status at Stripe: `trialing`, `active`, `past_due`, `unpaid` or `paused`. */
-                status: string;
-                /** @description Customer at Stripe (`cus_…`). */
-                stripe_customer_id?: string | null;
-                /** @description User that Stripe's metadata name, who does not exist here; null when they name none. */
-                user_id?: string | null;
-            }[];
+            data: components["schemas"]["UnassignedSubscription"][];
             meta: components["schemas"]["Meta"];
-            /** @description Always true. */
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description One page of a list. */
         List_UnreadBody: {
             /** @description Rows of the page. */
-            data: {
-                /** @description The first 16 KiB of the body, as text. */
-                body: string;
-                /** Format: date-time */
-                created_at: string;
-                /** Format: uuid */
-                id: string;
-                /** @description The code of the error that the bot got: `malformed_json` or `validation_failed`. */
-                reason: string;
-                /**
-                 * Format: int32
-                 * @description Size of the whole body.
-                 */
-                size_bytes: number;
-            }[];
+            data: components["schemas"]["UnreadBody"][];
             meta: components["schemas"]["Meta"];
-            /** @description Always true. */
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description One page of a list. */
         List_WebhookDelivery: {
             /** @description Rows of the page. */
-            data: {
-                /**
-                 * Format: int32
-                 * @description Number of attempts, since the last replay if there was one.
-                 */
-                attempts: number;
-                /** Format: date-time */
-                created_at: string;
-                /** Format: date-time */
-                delivered_at?: string | null;
-                /**
-                 * @description Reason why the last attempt failed: `http_status`, `redirected`, `gone`, `timed_out`, `unreachable`, `url_refused`,
-                 *     `endpoint_disabled`, `attempts_used_up` or `unreadable_event`.
-                 */
-                error_code?: string | null;
-                /** @description The header `webhook-id` of every attempt, and the `id` of the body. */
-                event_id: string;
-                event_type: string;
-                /** Format: uuid */
-                id: string;
-                /** Format: date-time */
-                last_attempt_at?: string | null;
-                /**
-                 * Format: int32
-                 * @description Time to the last answer, or to the failure, in milliseconds.
-                 */
-                latency_ms?: number | null;
-                /**
-                 * Format: date-time
-                 * @description Time of the next attempt at the earliest; null unless the delivery is pending.
-                 */
-                next_attempt_at?: string | null;
-                /** Format: date-time */
-                occurred_at: string;
-                /**
-                 * Format: int32
-                 * @description HTTP status of the last answer; null when there was none.
-                 */
-                response_status?: number | null;
-                /** @description `pending`, `delivered` or `failed`. */
-                status: string;
-            }[];
+            data: components["schemas"]["WebhookDelivery"][];
             meta: components["schemas"]["Meta"];
-            /** @description Always true. */
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /** @description One page of a list. */
         List_WebhookEndpoint: {
             /** @description Rows of the page. */
-            data: {
-                /** Format: date-time */
-                created_at: string;
-                description?: string | null;
-                /** Format: date-time */
-                disabled_at?: string | null;
-                /** @description `owner`; `gone` after an answer 410; `failing` after five days without a success. */
-                disabled_reason?: string | null;
-                /** @description False when the endpoint is switched off. */
-                enabled: boolean;
-                /** @description Types of events that are sent; empty for all. */
-                events: components["schemas"]["EventType"][];
-                /**
-                 * Format: date-time
-                 * @description Time of the first failure since the last success.
-                 */
-                failing_since?: string | null;
-                /**
-                 * Format: uuid
-                 * @description `webhook_endpoints.id`.
-                 */
-                id: string;
-                /**
-                 * Format: date-time
-                 * @description Time until which deliveries are signed with the previous secret, too.
-                 */
-                previous_secret_expires_at?: string | null;
-                /** Format: date-time */
-                updated_at: string;
-                url: string;
-            }[];
+            data: components["schemas"]["WebhookEndpoint"][];
             meta: components["schemas"]["Meta"];
-            /** @description Always true. */
+            /**
+             * @description Always true.
+             * @example true
+             */
             success: boolean;
         };
         /**
@@ -6614,11 +5197,11 @@ export interface components {
          * @description A member of a company.
          * @example {
          *       "created_at": "2026-11-23T09:30:06Z",
-         *       "email": "awa@example.com",
-         *       "full_name": "Awa Koné",
-         *       "is_account_owner": true,
-         *       "role": "owner",
-         *       "user_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e"
+         *       "email": "binta@example.com",
+         *       "full_name": "Binta Diallo",
+         *       "is_account_owner": false,
+         *       "role": "support",
+         *       "user_id": "b2a19083-7c6d-4e5f-8a9b-0c1d2e3f4a5b"
          *     }
          */
         Member: {
@@ -6714,6 +5297,10 @@ export interface components {
              *     START that a later one overtook) or `courtesy`.
              */
             skipped_reason?: string | null;
+        };
+        /** @description A message of a list, with the feedback of the member who reads it. */
+        MessageItem: components["schemas"]["Message"] & {
+            own_feedback?: components["schemas"]["OwnFeedback"] | null;
         };
         /**
          * @description Position of the page in its list.
@@ -6974,7 +5561,7 @@ export interface components {
         /**
          * @description Request for a transfer of the ownership.
          * @example {
-         *       "user_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e"
+         *       "user_id": "b2a19083-7c6d-4e5f-8a9b-0c1d2e3f4a5b"
          *     }
          */
         NewOwner: {
@@ -7043,7 +5630,7 @@ export interface components {
          * @description A new webhook secret. Its value is shown only in this response, and to repeated calls within a minute.
          * @example {
          *       "header": "X-Webhook-Secret",
-         *       "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+         *       "id": "d4c3b2a1-0f9e-4d8c-b7a6-958473625140",
          *       "older_expires_at": "2026-11-24T09:30:06Z",
          *       "webhook_secret": "whs_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
          *     }
@@ -7178,8 +5765,9 @@ export interface components {
         /**
          * @description Company of which the user is a member.
          * @example {
-         *       "id": "0190f3a2-7c1e-7b3a-9d55-1f2e3d4c5b6a",
+         *       "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
          *       "name": "Comptoir Baobab",
+         *       "purge_after": null,
          *       "role": "owner",
          *       "status": "active"
          *     }
@@ -7192,12 +5780,52 @@ export interface components {
             id: string;
             /** @description Name of the company. */
             name: string;
+            /**
+             * Format: date-time
+             * @description Time until which an owner can restore a deleted company. Then everything is deleted for good. Null unless the
+             *     company is deleted.
+             */
+            purge_after?: string | null;
             /** @description `owner` or `support`. */
             role: string;
             /** @description `active`, `suspended` or `deleted`. */
             status: string;
         };
-        /** @description Profile of the signed-in user, with what the user may open. */
+        /**
+         * @description The caller's own rating of a message.
+         * @example {
+         *       "comment": "The price is out of date.",
+         *       "is_helpful": false
+         *     }
+         */
+        OwnFeedback: {
+            comment?: string | null;
+            is_helpful: boolean;
+        };
+        /**
+         * @description Profile of the signed-in user, with what the user may open.
+         * @example {
+         *       "avatar_url": "https://example.com/awa.png",
+         *       "companies": [
+         *         {
+         *           "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
+         *           "name": "Comptoir Baobab",
+         *           "role": "owner",
+         *           "status": "active"
+         *         }
+         *       ],
+         *       "created_at": "2026-11-23T09:30:06Z",
+         *       "credits_remaining": 1874,
+         *       "email": "awa@example.com",
+         *       "full_name": "Awa Koné",
+         *       "id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
+         *       "is_administrator": false,
+         *       "subscription_current_period_end": "2026-12-23T09:30:06Z",
+         *       "subscription_status": "active",
+         *       "subscription_tier": "pro",
+         *       "updated_at": "2026-11-23T09:30:06Z"
+         *     }
+         */
         OwnProfile: components["schemas"]["Profile"] & {
             /** @description Companies of the user, the oldest membership first. At most 100. */
             companies: components["schemas"]["OwnCompany"][];
@@ -7207,8 +5835,8 @@ export interface components {
         /**
          * @description The account owner after a transfer.
          * @example {
-         *       "former_owner": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
-         *       "user_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e"
+         *       "former_owner": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
+         *       "user_id": "b2a19083-7c6d-4e5f-8a9b-0c1d2e3f4a5b"
          *     }
          */
         OwnershipTransfer: {
@@ -7297,7 +5925,7 @@ export interface components {
          * @description A new password, with the token of a one-time link.
          * @example {
          *       "new_password": "staple battery horse",
-         *       "token": "the token of the link"
+         *       "token": "pwr_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
          *     }
          */
         PasswordReset: {
@@ -7382,7 +6010,48 @@ export interface components {
         PlanOrder: {
             plan: components["schemas"]["PaidPlan"];
         };
-        /** @description Usage of the current period, with the limits of the plan. */
+        /**
+         * @description Usage of the current period, with the limits of the plan.
+         * @example {
+         *       "models": {
+         *         "cap_micros": 15000000,
+         *         "completion_tokens": 60000,
+         *         "cost_micros": 1730000,
+         *         "prompt_tokens": 760000
+         *       },
+         *       "period": {
+         *         "end": "2026-12-01T00:00:00Z",
+         *         "start": "2026-11-01T00:00:00Z"
+         *       },
+         *       "plan": {
+         *         "currency": "EUR",
+         *         "monthly_request_limit": 2000,
+         *         "monthly_spend_cap_micros": 15000000,
+         *         "name": "pro",
+         *         "overage_cents_per_request": null,
+         *         "price_cents": 2900,
+         *         "storage_limit_mb": 500
+         *       },
+         *       "quota": {
+         *         "free_quota_limit": 8,
+         *         "free_quota_used": 8,
+         *         "is_pro": true,
+         *         "paywall_should_show": false,
+         *         "state": "normal"
+         *       },
+         *       "requests": {
+         *         "limit": 2000,
+         *         "overage": 0,
+         *         "overage_cents": 0,
+         *         "remaining": 1874,
+         *         "used": 126
+         *       },
+         *       "storage": {
+         *         "limit_bytes": 524288000,
+         *         "used_bytes": 9437184
+         *       }
+         *     }
+         */
         PlanUsage: {
             models: components["schemas"]["ModelUsage"];
             period: components["schemas"]["UsedPeriod"];
@@ -7619,19 +6288,7 @@ export interface components {
              */
             storage_limit_mb: number;
         };
-        /**
-         * @description Presigned PUT request for the bytes of the file.
-         * @example {
-         *       "expires_at": "2026-11-23T09:45:06Z",
-         *       "headers": {
-         *         "content-length": "5120",
-         *         "content-type": "application/pdf",
-         *         "if-none-match": "*"
-         *       },
-         *       "method": "PUT",
-         *       "url": "https://bucket.s3.eu-west-1.amazonaws.com/tenants/…?X-Amz-Signature=…"
-         *     }
-         */
+        /** @description Presigned PUT request for the bytes of the file. */
         Put: {
             /**
              * Format: date-time
@@ -7748,7 +6405,7 @@ export interface components {
         /**
          * @description A refresh token.
          * @example {
-         *       "refresh_token": "the refresh_token of the last answer"
+         *       "refresh_token": "2f7c1d0b9a8e4f53…"
          *     }
          */
         Refresh: {
@@ -7757,7 +6414,7 @@ export interface components {
         /**
          * @description Older document to be replaced.
          * @example {
-         *       "replaces": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01"
+         *       "replaces": "1f7e6d5c-4b3a-4291-8070-6f5e4d3c2b1a"
          *     }
          */
         Replacement: {
@@ -7907,29 +6564,39 @@ export interface components {
             /** @description Answer when the documents hold none. */
             refusal: components["schemas"]["BothLanguages"];
         };
-        /** @description Signed-in user with the company and the tokens. For a user of several companies, the oldest is shown. */
+        /**
+         * @description Signed-in user with the company and the tokens. For a user of several companies, the oldest is shown.
+         * @example {
+         *       "access_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.…",
+         *       "customer": {
+         *         "company_id": "comptoir-baobab",
+         *         "created_at": "2026-11-23T09:30:06Z",
+         *         "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
+         *         "name": "Comptoir Baobab"
+         *       },
+         *       "expires_in": 3600,
+         *       "refresh_token": "2f7c1d0b9a8e4f53…",
+         *       "token_type": "bearer",
+         *       "user": {
+         *         "created_at": "2026-11-23T09:30:06Z",
+         *         "email": "awa@example.com",
+         *         "full_name": "Awa Koné",
+         *         "id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e"
+         *       }
+         *     }
+         */
         Session: {
-            /**
-             * @description Access token, for the header `Authorization: Bearer …`.
-             * @example eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.…
-             */
+            /** @description Access token, for the header `Authorization: Bearer …`. */
             access_token: string;
             customer?: components["schemas"]["Customer"] | null;
             /**
              * Format: int64
              * @description Validity of the access token, in seconds.
-             * @example 3600
              */
             expires_in: number;
-            /**
-             * @description Refresh token, for one call of `POST /api/v1/auth/refresh`. Absent when the cookie `lisa_refresh` carries it.
-             * @example 2f7c1d0b9a8e4f53…
-             */
+            /** @description Refresh token, for one call of `POST /api/v1/auth/refresh`. Absent when the cookie `lisa_refresh` carries it. */
             refresh_token?: string | null;
-            /**
-             * @description Always `bearer`.
-             * @example bearer
-             */
+            /** @description Always `bearer`. */
             token_type: string;
             user: components["schemas"]["User"];
         };
@@ -8049,7 +6716,7 @@ export interface components {
          * @example {
          *       "answer": "Oui, en deux jours.",
          *       "created_at": "2026-11-23T09:30:06Z",
-         *       "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+         *       "id": "8c4d2e1f-6b3a-4f5d-9e7c-1a2b3c4d5e6f",
          *       "language": "fr",
          *       "question": "Livrez-vous à Bouaké ?",
          *       "updated_at": "2026-11-23T09:30:06Z"
@@ -8084,7 +6751,6 @@ export interface components {
         /**
          * @description An event, as Stripe sends it.
          * @example {
-         *       "api_version": "2026-09-30.endive",
          *       "created": 1795426206,
          *       "data": {
          *         "object": {
@@ -8093,8 +6759,6 @@ export interface components {
          *         }
          *       },
          *       "id": "evt_1TExample",
-         *       "livemode": false,
-         *       "object": "event",
          *       "type": "invoice.created"
          *     }
          */
@@ -8309,7 +6973,39 @@ export interface components {
          * @enum {string}
          */
         UnsupportedMessages: "reply" | "hand_over";
-        /** @description The document, and the request that uploads its file. */
+        /**
+         * @description The document, and the request that uploads its file.
+         * @example {
+         *       "document": {
+         *         "bytes": 5120,
+         *         "error": null,
+         *         "error_code": null,
+         *         "filename": "guide-livraison.pdf",
+         *         "format": "pdf",
+         *         "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+         *         "pages_done": 0,
+         *         "pages_total": null,
+         *         "pages_unread": [],
+         *         "replaces": [],
+         *         "sha256": null,
+         *         "status": "pending",
+         *         "upload_date": "2026-11-23T09:30:06Z",
+         *         "warning": null
+         *       },
+         *       "same_name": [],
+         *       "upload": {
+         *         "expires_at": "2026-11-23T09:45:06Z",
+         *         "headers": {
+         *           "content-length": "5120",
+         *           "content-type": "application/pdf",
+         *           "if-none-match": "*"
+         *         },
+         *         "method": "PUT",
+         *         "url": "https://bucket.s3.eu-west-1.amazonaws.com/tenants/…?X-Amz-Signature=…"
+         *       },
+         *       "warning": null
+         *     }
+         */
         Upload: {
             /** @description The new document, or the processed one with the same bytes. */
             document: components["schemas"]["Document"];
@@ -8409,10 +7105,36 @@ export interface components {
              */
             user_id: string;
         };
-        /** @description The quota of a user. The response has no envelope, since the mobile app expects a bare object. */
+        /**
+         * @description The quota of a user. The response has no envelope, since the mobile app expects a bare object.
+         * @example {
+         *       "free_quota_limit": 8,
+         *       "free_quota_used": 1,
+         *       "is_pro": false,
+         *       "paywall_should_show": false,
+         *       "public_user_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
+         *       "state": "normal"
+         *     }
+         */
         UserQuota: components["schemas"]["Quota"] & {
             /** Format: uuid */
             public_user_id: string;
+        };
+        /**
+         * @description The number of conversations that wait for a person.
+         * @example {
+         *       "count": 3,
+         *       "has_more": false
+         *     }
+         */
+        WaitingCount: {
+            /**
+             * Format: int64
+             * @description Number of the conversations, counted up to 99.
+             */
+            count: number;
+            /** @description True when more than 99 conversations wait. */
+            has_more: boolean;
         };
         /**
          * @description A conversation, as events show it: the fields of `GET /api/v1/conversations` without its messages.
@@ -8537,7 +7259,7 @@ export interface components {
          *         "order.updated"
          *       ],
          *       "failing_since": null,
-         *       "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
+         *       "id": "e7d6c5b4-a392-4817-9605-f4e3d2c1b0a9",
          *       "previous_secret_expires_at": null,
          *       "updated_at": "2026-11-23T09:30:06Z",
          *       "url": "https://hooks.example.com/lisa"
@@ -8605,7 +7327,7 @@ export interface components {
          *         "order.updated"
          *       ],
          *       "failing_since": null,
-         *       "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
+         *       "id": "e7d6c5b4-a392-4817-9605-f4e3d2c1b0a9",
          *       "previous_secret_expires_at": null,
          *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=",
          *       "updated_at": "2026-11-23T09:30:06Z",
@@ -8813,6 +7535,23 @@ export interface components {
                 "application/json": components["schemas"]["ErrorBody"];
             };
         };
+        /** @description Too many requests to the whole API: the gateway answers by itself */
+        Throttled: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "message": "Too Many Requests"
+                 *     }
+                 */
+                "application/json": {
+                    /** @description One sentence for people. */
+                    message: string;
+                };
+            };
+        };
         /** @description Too many requests */
         TooManyRequests: {
             headers: {
@@ -8995,6 +7734,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "conversation_id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
+                     *           "created_at": "2026-11-23T09:30:06Z",
+                     *           "description": null,
+                     *           "id": "9b1c5a69-0c7e-4a53-8a4e-5d2f3f1d2c4b",
+                     *           "metadata": {
+                     *             "order_id": "3f1d2c4b-0c7e-4a53-8a4e-5d2f9b1c5a69"
+                     *           },
+                     *           "status": "success",
+                     *           "title": "A contact has ordered",
+                     *           "type": "order_created"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "limit": 20,
+                     *         "next_cursor": null,
+                     *         "page": 1,
+                     *         "total": 1,
+                     *         "total_pages": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["List_ActivityItem"];
                 };
             };
@@ -9045,6 +7810,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "company_id": "comptoir-baobab",
+                     *           "created_at": "2026-11-23T09:30:06Z",
+                     *           "deleted_at": null,
+                     *           "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
+                     *           "name": "Comptoir Baobab",
+                     *           "owner_email": "awa@example.com",
+                     *           "plan": "pro",
+                     *           "requests_this_month": 412,
+                     *           "status": "active",
+                     *           "suspended_at": null
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "limit": 20,
+                     *         "next_cursor": null,
+                     *         "page": 1,
+                     *         "total": 1,
+                     *         "total_pages": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["List_CustomerSummary"];
                 };
             };
@@ -9061,7 +7852,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `customers.id` */
+                /**
+                 * @description `customers.id`
+                 * @example c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60
+                 */
                 id: string;
             };
             cookie?: never;
@@ -9078,6 +7872,40 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "collection": "active",
+                     *         "company_id": "comptoir-baobab",
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "currency": "XOF",
+                     *         "current_period_end": "2026-12-23T09:30:06Z",
+                     *         "deleted_at": null,
+                     *         "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
+                     *         "name": "Comptoir Baobab",
+                     *         "owner_email": "awa@example.com",
+                     *         "owner_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
+                     *         "plan": "pro",
+                     *         "status": "active",
+                     *         "subscription_status": "active",
+                     *         "suspended_at": null,
+                     *         "timezone": "Africa/Abidjan",
+                     *         "usage": {
+                     *           "conversations": 180,
+                     *           "cost_micros": 1730000,
+                     *           "document_bytes": 9437184,
+                     *           "documents": 14,
+                     *           "members": 3,
+                     *           "messages": 1240,
+                     *           "month": "2026-11-01",
+                     *           "orders": 12,
+                     *           "requests": 412,
+                     *           "tokens": 820000
+                     *         }
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_CustomerRecord"];
                 };
             };
@@ -9095,7 +7923,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `customers.id` */
+                /**
+                 * @description `customers.id`
+                 * @example c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60
+                 */
                 id: string;
             };
             cookie?: never;
@@ -9112,6 +7943,40 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "collection": "paused",
+                     *         "company_id": "comptoir-baobab",
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "currency": "XOF",
+                     *         "current_period_end": "2026-12-23T09:30:06Z",
+                     *         "deleted_at": null,
+                     *         "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
+                     *         "name": "Comptoir Baobab",
+                     *         "owner_email": "awa@example.com",
+                     *         "owner_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
+                     *         "plan": "pro",
+                     *         "status": "suspended",
+                     *         "subscription_status": "active",
+                     *         "suspended_at": "2026-11-23T09:31:00Z",
+                     *         "timezone": "Africa/Abidjan",
+                     *         "usage": {
+                     *           "conversations": 180,
+                     *           "cost_micros": 1730000,
+                     *           "document_bytes": 9437184,
+                     *           "documents": 14,
+                     *           "members": 3,
+                     *           "messages": 1240,
+                     *           "month": "2026-11-01",
+                     *           "orders": 12,
+                     *           "requests": 412,
+                     *           "tokens": 820000
+                     *         }
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_CustomerRecord"];
                 };
             };
@@ -9130,7 +7995,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `customers.id` */
+                /**
+                 * @description `customers.id`
+                 * @example c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60
+                 */
                 id: string;
             };
             cookie?: never;
@@ -9147,6 +8015,40 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "collection": "active",
+                     *         "company_id": "comptoir-baobab",
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "currency": "XOF",
+                     *         "current_period_end": "2026-12-23T09:30:06Z",
+                     *         "deleted_at": null,
+                     *         "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
+                     *         "name": "Comptoir Baobab",
+                     *         "owner_email": "awa@example.com",
+                     *         "owner_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
+                     *         "plan": "pro",
+                     *         "status": "active",
+                     *         "subscription_status": "active",
+                     *         "suspended_at": null,
+                     *         "timezone": "Africa/Abidjan",
+                     *         "usage": {
+                     *           "conversations": 180,
+                     *           "cost_micros": 1730000,
+                     *           "document_bytes": 9437184,
+                     *           "documents": 14,
+                     *           "members": 3,
+                     *           "messages": 1240,
+                     *           "month": "2026-11-01",
+                     *           "orders": 12,
+                     *           "requests": 412,
+                     *           "tokens": 820000
+                     *         }
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_CustomerRecord"];
                 };
             };
@@ -9169,6 +8071,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "email": "awa@example.com"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ForgottenPassword"];
             };
         };
@@ -9183,6 +8090,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "link": "https://app.example.com/password-reset#token=pwr_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+                     *         "token": "pwr_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+                     *         "user_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
+                     *         "valid_hours": 24
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_PasswordResetLink"];
                 };
             };
@@ -9230,6 +8148,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "current_period_end": "2026-12-23T09:30:06Z",
+                     *           "id": "sub_1TExample",
+                     *           "plan": "pro",
+                     *           "price_id": "price_1TExample",
+                     *           "started_at": "2026-11-23T09:30:06Z",
+                     *           "status": "active",
+                     *           "stripe_customer_id": "cus_1TExample",
+                     *           "user_id": null
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "limit": 20,
+                     *         "next_cursor": null,
+                     *         "page": 1,
+                     *         "total": 1,
+                     *         "total_pages": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["List_UnassignedSubscription"];
                 };
             };
@@ -9250,6 +8192,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "subscription_id": "sub_1TExample",
+                 *       "user_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewAssignment"];
             };
         };
@@ -9264,6 +8212,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "subscription_id": "sub_1TExample",
+                     *         "user_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_Assignment"];
                 };
             };
@@ -9314,6 +8271,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "answer": "Oui, en deux jours.",
+                     *           "created_at": "2026-11-23T09:30:06Z",
+                     *           "id": "8c4d2e1f-6b3a-4f5d-9e7c-1a2b3c4d5e6f",
+                     *           "language": "fr",
+                     *           "question": "Livrez-vous à Bouaké ?",
+                     *           "updated_at": "2026-11-23T09:30:06Z"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "limit": 20,
+                     *         "next_cursor": null,
+                     *         "page": 1,
+                     *         "total": 1,
+                     *         "total_pages": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["List_StoredAnswer"];
                 };
             };
@@ -9338,6 +8317,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "answer": "Oui, en deux jours.",
+                 *       "language": "fr",
+                 *       "question": "Livrez-vous à Bouaké ?"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewApprovedAnswer"];
             };
         };
@@ -9352,6 +8338,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "answer": "Oui, en deux jours.",
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "id": "8c4d2e1f-6b3a-4f5d-9e7c-1a2b3c4d5e6f",
+                     *         "language": "fr",
+                     *         "question": "Livrez-vous à Bouaké ?",
+                     *         "updated_at": "2026-11-23T09:30:06Z"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_StoredAnswer"];
                 };
             };
@@ -9419,7 +8418,16 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "csv": "question,answer,language\nLivrez-vous à Bouaké ?,\"Oui, en deux jours.\",fr\n"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ImportBody"];
+                /**
+                 * @example question,answer,language
+                 *     Livrez-vous à Bouaké ?,"Oui, en deux jours.",fr
+                 */
                 "text/csv": string;
             };
         };
@@ -9434,6 +8442,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "created": 12,
+                     *         "unchanged": 3,
+                     *         "updated": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_AnswerImport"];
                 };
             };
@@ -9458,7 +8476,10 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
-                /** @description Identifier of the approved answer */
+                /**
+                 * @description Identifier of the approved answer
+                 * @example 8c4d2e1f-6b3a-4f5d-9e7c-1a2b3c4d5e6f
+                 */
                 id: string;
             };
             cookie?: never;
@@ -9475,6 +8496,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "answer": "Oui, en deux jours.",
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "id": "8c4d2e1f-6b3a-4f5d-9e7c-1a2b3c4d5e6f",
+                     *         "language": "fr",
+                     *         "question": "Livrez-vous à Bouaké ?",
+                     *         "updated_at": "2026-11-23T09:30:06Z"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_StoredAnswer"];
                 };
             };
@@ -9495,7 +8529,10 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
-                /** @description Identifier of the approved answer */
+                /**
+                 * @description Identifier of the approved answer
+                 * @example 8c4d2e1f-6b3a-4f5d-9e7c-1a2b3c4d5e6f
+                 */
                 id: string;
             };
             cookie?: never;
@@ -9530,13 +8567,21 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
-                /** @description Identifier of the approved answer */
+                /**
+                 * @description Identifier of the approved answer
+                 * @example 8c4d2e1f-6b3a-4f5d-9e7c-1a2b3c4d5e6f
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "answer": "Oui, en trois jours."
+                 *     }
+                 */
                 "application/json": components["schemas"]["ApprovedAnswerPatch"];
             };
         };
@@ -9551,6 +8596,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "answer": "Oui, en trois jours.",
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "id": "8c4d2e1f-6b3a-4f5d-9e7c-1a2b3c4d5e6f",
+                     *         "language": "fr",
+                     *         "question": "Livrez-vous à Bouaké ?",
+                     *         "updated_at": "2026-11-23T09:30:06Z"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_StoredAnswer"];
                 };
             };
@@ -9601,6 +8659,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "action": "document.read",
+                     *           "actor": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
+                     *           "at": "2026-11-23T09:30:06Z",
+                     *           "details": {},
+                     *           "id": 42,
+                     *           "object": "document:0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+                     *           "request_id": "JKJaXmPLvHcESHA="
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "limit": 20,
+                     *         "next_cursor": null,
+                     *         "page": 1,
+                     *         "total": 1,
+                     *         "total_pages": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["List_AuditEntry"];
                 };
             };
@@ -9622,6 +8703,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "email": "awa@example.com"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ForgottenPassword"];
             };
         };
@@ -9656,6 +8742,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "invitation": "inv_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+                 *     }
+                 */
                 "application/json": components["schemas"]["AcceptedInvitation"];
             };
         };
@@ -9670,6 +8761,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "company_id": "comptoir-baobab",
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
+                     *         "name": "Comptoir Baobab"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_Customer"];
                 };
             };
@@ -9697,6 +8799,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "email": "awa@example.com",
+                 *       "password": "correct horse battery"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Login"];
             };
         };
@@ -9711,6 +8819,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "access_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.…",
+                     *         "customer": {
+                     *           "company_id": "comptoir-baobab",
+                     *           "created_at": "2026-11-23T09:30:06Z",
+                     *           "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
+                     *           "name": "Comptoir Baobab"
+                     *         },
+                     *         "expires_in": 3600,
+                     *         "refresh_token": "2f7c1d0b9a8e4f53…",
+                     *         "token_type": "bearer",
+                     *         "user": {
+                     *           "created_at": "2026-11-23T09:30:06Z",
+                     *           "email": "awa@example.com",
+                     *           "full_name": "Awa Koné",
+                     *           "id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e"
+                     *         }
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_Session"];
                 };
             };
@@ -9764,6 +8895,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "current_password": "correct horse battery",
+                 *       "new_password": "staple battery horse"
+                 *     }
+                 */
                 "application/json": components["schemas"]["PasswordChange"];
             };
         };
@@ -9800,6 +8937,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "new_password": "staple battery horse",
+                 *       "token": "pwr_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+                 *     }
+                 */
                 "application/json": components["schemas"]["PasswordReset"];
             };
         };
@@ -9840,6 +8983,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "refresh_token": "2f7c1d0b9a8e4f53…"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Refresh"];
             };
         };
@@ -9854,6 +9002,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "access_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.…",
+                     *         "customer": {
+                     *           "company_id": "comptoir-baobab",
+                     *           "created_at": "2026-11-23T09:30:06Z",
+                     *           "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
+                     *           "name": "Comptoir Baobab"
+                     *         },
+                     *         "expires_in": 3600,
+                     *         "refresh_token": "2f7c1d0b9a8e4f53…",
+                     *         "token_type": "bearer",
+                     *         "user": {
+                     *           "created_at": "2026-11-23T09:30:06Z",
+                     *           "email": "awa@example.com",
+                     *           "full_name": "Awa Koné",
+                     *           "id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e"
+                     *         }
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_Session"];
                 };
             };
@@ -9879,6 +9050,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "company_name": "Comptoir Baobab",
+                 *       "email": "awa@example.com",
+                 *       "password": "correct horse battery"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Signup"];
             };
         };
@@ -9893,6 +9071,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "access_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.…",
+                     *         "customer": {
+                     *           "company_id": "comptoir-baobab",
+                     *           "created_at": "2026-11-23T09:30:06Z",
+                     *           "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
+                     *           "name": "Comptoir Baobab"
+                     *         },
+                     *         "expires_in": 3600,
+                     *         "refresh_token": "2f7c1d0b9a8e4f53…",
+                     *         "token_type": "bearer",
+                     *         "user": {
+                     *           "created_at": "2026-11-23T09:30:06Z",
+                     *           "email": "awa@example.com",
+                     *           "full_name": "Awa Koné",
+                     *           "id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e"
+                     *         }
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_SignupAnswer"];
                 };
             };
@@ -9920,6 +9121,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "plan": "pro"
+                 *     }
+                 */
                 "application/json": components["schemas"]["PlanOrder"];
             };
         };
@@ -9934,6 +9140,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "url": "https://checkout.stripe.com/c/pay/cs_test_a1"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_PageLink"];
                 };
             };
@@ -9986,6 +9200,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "amount_cents": 9900,
+                     *           "created_at": "2026-11-23T09:45:00Z",
+                     *           "currency": "EUR",
+                     *           "failure": null,
+                     *           "id": "7f8b6c2e-2d4a-4d43-9b7e-0c6f5a1b2c3d",
+                     *           "overage_cents": 300,
+                     *           "overage_requests": 150,
+                     *           "period_end": "2026-11-23T09:30:06Z",
+                     *           "period_start": "2026-10-23T09:30:06Z",
+                     *           "plan": "business",
+                     *           "request_limit": 20000,
+                     *           "requests": 20150,
+                     *           "status": "invoiced",
+                     *           "stripe_invoice_id": null
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "limit": 20,
+                     *         "next_cursor": null,
+                     *         "page": 1,
+                     *         "total": 1,
+                     *         "total_pages": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["List_BillingRecord"];
                 };
             };
@@ -10020,6 +9264,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "url": "https://billing.stripe.com/p/session/test_a1"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_PageLink"];
                 };
             };
@@ -10055,6 +9307,21 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "can_open_portal": true,
+                     *         "cancel_at": null,
+                     *         "cancel_at_period_end": false,
+                     *         "current_period_end": "2026-12-23T09:30:06Z",
+                     *         "current_period_start": "2026-11-23T09:30:06Z",
+                     *         "is_pro": true,
+                     *         "plan": "pro",
+                     *         "status": "active"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_SubscriptionNow"];
                 };
             };
@@ -10089,6 +9356,50 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "models": {
+                     *           "cap_micros": 15000000,
+                     *           "completion_tokens": 60000,
+                     *           "cost_micros": 1730000,
+                     *           "prompt_tokens": 760000
+                     *         },
+                     *         "period": {
+                     *           "end": "2026-12-01T00:00:00Z",
+                     *           "start": "2026-11-01T00:00:00Z"
+                     *         },
+                     *         "plan": {
+                     *           "currency": "EUR",
+                     *           "monthly_request_limit": 2000,
+                     *           "monthly_spend_cap_micros": 15000000,
+                     *           "name": "pro",
+                     *           "overage_cents_per_request": null,
+                     *           "price_cents": 2900,
+                     *           "storage_limit_mb": 500
+                     *         },
+                     *         "quota": {
+                     *           "free_quota_limit": 8,
+                     *           "free_quota_used": 8,
+                     *           "is_pro": true,
+                     *           "paywall_should_show": false,
+                     *           "state": "normal"
+                     *         },
+                     *         "requests": {
+                     *           "limit": 2000,
+                     *           "overage": 0,
+                     *           "overage_cents": 0,
+                     *           "remaining": 1874,
+                     *           "used": 126
+                     *         },
+                     *         "storage": {
+                     *           "limit_bytes": 524288000,
+                     *           "used_bytes": 9437184
+                     *         }
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_PlanUsage"];
                 };
             };
@@ -10137,6 +9448,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "ended_at": null,
+                     *           "id": "c0a8e52a-7c1c-4a51-9b50-54f2a9b9d7a1",
+                     *           "mode": "live",
+                     *           "started_at": "2026-11-23T09:30:06Z"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "limit": 20,
+                     *         "next_cursor": null,
+                     *         "page": 1,
+                     *         "total": 1,
+                     *         "total_pages": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["List_BotSession"];
                 };
             };
@@ -10183,6 +9514,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "at": "2026-11-23T09:30:06Z",
+                     *           "id": "3f1d2c4b-0c7e-4a53-8a4e-5d2f9b1c5a69",
+                     *           "is_deleted": false,
+                     *           "kind": "order",
+                     *           "version": 4711
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "has_more": false,
+                     *         "next_cursor": "eyJuIjo0NzExLCJ0IjoxNzk1NDI2MjA2fQ"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Changes"];
                 };
             };
@@ -10228,6 +9577,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "ai_name": "Lisa",
+                     *         "business_hours": {
+                     *           "mon": [
+                     *             [
+                     *               "08:00",
+                     *               "18:00"
+                     *             ]
+                     *           ]
+                     *         },
+                     *         "company_id": "comptoir-baobab",
+                     *         "company_name": "Comptoir Baobab",
+                     *         "handover_keywords": [
+                     *           "conseiller"
+                     *         ],
+                     *         "handover_minutes": 240,
+                     *         "language": "fr",
+                     *         "outside_hours": "answer",
+                     *         "prompt_botlive_deepseek_v3": null,
+                     *         "prompt_botlive_groq_70b": null,
+                     *         "prompt_rag": "Tutoie les clients.",
+                     *         "show_sources": true,
+                     *         "unsupported_messages": "reply",
+                     *         "updated_at": "2026-11-23T09:30:06Z"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_CompanyConfig"];
                 };
             };
@@ -10252,6 +9631,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "accept_regressions": true,
+                 *       "ai_name": "Lisa",
+                 *       "prompt_rag": "Tutoie les clients."
+                 *     }
+                 */
                 "application/json": components["schemas"]["ConfigPatch"];
             };
         };
@@ -10266,6 +9652,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "ai_name": "Lisa",
+                     *         "business_hours": {
+                     *           "mon": [
+                     *             [
+                     *               "08:00",
+                     *               "18:00"
+                     *             ]
+                     *           ]
+                     *         },
+                     *         "company_id": "comptoir-baobab",
+                     *         "company_name": "Comptoir Baobab",
+                     *         "handover_keywords": [
+                     *           "conseiller"
+                     *         ],
+                     *         "handover_minutes": 240,
+                     *         "language": "fr",
+                     *         "outside_hours": "answer",
+                     *         "prompt_botlive_deepseek_v3": null,
+                     *         "prompt_botlive_groq_70b": null,
+                     *         "prompt_rag": "Tutoie les clients.",
+                     *         "show_sources": true,
+                     *         "unsupported_messages": "reply",
+                     *         "updated_at": "2026-11-23T09:30:06Z"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_CompanyConfig"];
                 };
             };
@@ -10295,6 +9711,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "draft": {
+                 *         "prompt_rag": "Tutoie les clients."
+                 *       },
+                 *       "question": "Livrez-vous à Bouaké ?"
+                 *     }
+                 */
                 "application/json": components["schemas"]["PreviewRequest"];
             };
         };
@@ -10309,6 +9733,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "answer": {
+                     *           "action": "answer",
+                     *           "answer": "Oui, en deux jours.",
+                     *           "answered": true,
+                     *           "citations": [],
+                     *           "mode": "rag",
+                     *           "model": "extractive-1",
+                     *           "prompt": null,
+                     *           "usage": {
+                     *             "completion_tokens": 0,
+                     *             "prompt_tokens": 0
+                     *           }
+                     *         },
+                     *         "golden": null
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_Preview"];
                 };
             };
@@ -10359,6 +9804,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "at": "2026-11-23T09:30:06Z",
+                     *           "changed_by": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
+                     *           "changes": [
+                     *             {
+                     *               "after": "Tutoie les clients.",
+                     *               "before": null,
+                     *               "field": "prompt_rag"
+                     *             }
+                     *           ],
+                     *           "id": 17
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "limit": 20,
+                     *         "next_cursor": null,
+                     *         "page": 1,
+                     *         "total": 1,
+                     *         "total_pages": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["List_ConfigVersion"];
                 };
             };
@@ -10379,13 +9850,21 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
-                /** @description Identifier of the version */
+                /**
+                 * @description Identifier of the version
+                 * @example 17
+                 */
                 id: number;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "accept_regressions": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["Restoration"];
             };
         };
@@ -10400,6 +9879,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "ai_name": "Lisa",
+                     *         "business_hours": {
+                     *           "mon": [
+                     *             [
+                     *               "08:00",
+                     *               "18:00"
+                     *             ]
+                     *           ]
+                     *         },
+                     *         "company_id": "comptoir-baobab",
+                     *         "company_name": "Comptoir Baobab",
+                     *         "handover_keywords": [
+                     *           "conseiller"
+                     *         ],
+                     *         "handover_minutes": 240,
+                     *         "language": "fr",
+                     *         "outside_hours": "answer",
+                     *         "prompt_botlive_deepseek_v3": null,
+                     *         "prompt_botlive_groq_70b": null,
+                     *         "prompt_rag": "Tutoie les clients.",
+                     *         "show_sources": true,
+                     *         "unsupported_messages": "reply",
+                     *         "updated_at": "2026-11-23T09:30:06Z"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_CompanyConfig"];
                 };
             };
@@ -10442,6 +9951,65 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "documents": {
+                     *           "failed": 0,
+                     *           "pending": 1,
+                     *           "processed": 2,
+                     *           "total": 3
+                     *         },
+                     *         "messages": [
+                     *           {
+                     *             "author": "contact",
+                     *             "content": "Livrez-vous à Bouaké ?",
+                     *             "conversation_id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
+                     *             "created_at": "2026-11-23T09:30:06Z",
+                     *             "direction": "inbound",
+                     *             "id": "a5b4c3d2-e1f0-4a9b-8c7d-6e5f4a3b2c1d"
+                     *           }
+                     *         ],
+                     *         "mode": "rag",
+                     *         "plan": {
+                     *           "current_period_end": null,
+                     *           "monthly_request_limit": null,
+                     *           "name": "free",
+                     *           "storage_limit_mb": 50,
+                     *           "subscription_status": "free"
+                     *         },
+                     *         "prompts": {
+                     *           "ai_name": "Lisa",
+                     *           "prompt_botlive_deepseek_v3": null,
+                     *           "prompt_botlive_groq_70b": null,
+                     *           "prompt_rag": "Réponds brièvement."
+                     *         },
+                     *         "quota": {
+                     *           "free_quota_limit": 8,
+                     *           "free_quota_used": 1,
+                     *           "is_pro": false,
+                     *           "paywall_should_show": false,
+                     *           "state": "normal"
+                     *         },
+                     *         "stream_url": "https://lisa0example.lambda-url.eu-west-1.on.aws/api/v1/query/stream",
+                     *         "tenant": {
+                     *           "company_id": "comptoir-baobab",
+                     *           "currency": "XOF",
+                     *           "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
+                     *           "language": "fr",
+                     *           "name": "Comptoir Baobab",
+                     *           "timezone": "Africa/Abidjan"
+                     *         },
+                     *         "user": {
+                     *           "email": "awa@example.com",
+                     *           "full_name": "Awa Koné",
+                     *           "id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
+                     *           "role": "owner"
+                     *         }
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_Context"];
                 };
             };
@@ -10473,6 +10041,11 @@ export interface operations {
                  *     without.
                  */
                 unanswered?: boolean;
+                /**
+                 * @description `true`: only conversations that wait for a person: handed over and taken by nobody, or taken over, with messages
+                 *     that wait for an answer. `false`: only the others.
+                 */
+                waiting?: boolean;
                 /** @description Number of the page, from 1. Cannot be used together with `cursor`. */
                 page?: number;
                 /**
@@ -10506,7 +10079,82 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "channel": "whatsapp",
+                     *           "contact_id": "132",
+                     *           "created_at": "2026-11-23T09:30:06Z",
+                     *           "display_name": "Awa",
+                     *           "handled_by": null,
+                     *           "handler": "bot",
+                     *           "handover_reason": null,
+                     *           "handover_until": null,
+                     *           "id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
+                     *           "language": "fr",
+                     *           "last_message": "Combien coûte la livraison ?",
+                     *           "last_message_at": "2026-11-23T09:30:06Z",
+                     *           "opted_out_at": null,
+                     *           "unanswered": 1,
+                     *           "user_phone": "+2250700000000",
+                     *           "waiting_reason": null
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "limit": 20,
+                     *         "next_cursor": null,
+                     *         "page": 1,
+                     *         "total": 1,
+                     *         "total_pages": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["List_ConversationItem"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    messages_count_waiting: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "count": 3,
+                     *         "has_more": false
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Envelope_WaitingCount"];
                 };
             };
             401: components["responses"]["Unauthorized"];
@@ -10526,6 +10174,7 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example 7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d */
                 id: string;
             };
             cookie?: never;
@@ -10542,6 +10191,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "channel": "whatsapp",
+                     *         "contact_id": "132",
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "display_name": "Awa",
+                     *         "handled_by": null,
+                     *         "handler": "bot",
+                     *         "handover_reason": null,
+                     *         "handover_until": null,
+                     *         "id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
+                     *         "language": "fr",
+                     *         "last_message": "Combien coûte la livraison ?",
+                     *         "last_message_at": "2026-11-23T09:30:06Z",
+                     *         "opted_out_at": null,
+                     *         "unanswered": 1,
+                     *         "user_phone": "+2250700000000",
+                     *         "waiting_reason": null
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_ConversationItem"];
                 };
             };
@@ -10564,12 +10236,18 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example 7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "text": "Bonjour, votre colis part ce soir."
+                 *     }
+                 */
                 "application/json": components["schemas"]["Reply"];
             };
         };
@@ -10584,6 +10262,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "answered": null,
+                     *         "answered_by": null,
+                     *         "attachment": null,
+                     *         "author": "agent",
+                     *         "citations": null,
+                     *         "content": "Bonjour, votre colis part ce soir.",
+                     *         "conversation_id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
+                     *         "created_at": "2026-11-23T09:30:08Z",
+                     *         "direction": "outbound",
+                     *         "error_code": null,
+                     *         "id": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1",
+                     *         "model": null,
+                     *         "sent_at": null,
+                     *         "sent_by": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
+                     *         "skipped_reason": null
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_Message"];
                 };
             };
@@ -10608,6 +10308,7 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example 7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d */
                 id: string;
             };
             cookie?: never;
@@ -10624,6 +10325,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "channel": "whatsapp",
+                     *         "contact_id": "132",
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "display_name": "Awa",
+                     *         "handled_by": null,
+                     *         "handler": "human",
+                     *         "handover_reason": "person",
+                     *         "handover_until": "2026-11-23T13:30:06Z",
+                     *         "id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
+                     *         "language": "fr",
+                     *         "last_message": "Combien coûte la livraison ?",
+                     *         "last_message_at": "2026-11-23T09:30:06Z",
+                     *         "opted_out_at": null,
+                     *         "unanswered": 1,
+                     *         "user_phone": "+2250700000000",
+                     *         "waiting_reason": null
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_ConversationItem"];
                 };
             };
@@ -10646,6 +10370,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "Comptoir Baobab"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewCompany"];
             };
         };
@@ -10660,6 +10389,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "company_id": "comptoir-baobab",
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
+                     *         "name": "Comptoir Baobab"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_Customer"];
                 };
             };
@@ -10697,6 +10437,48 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "company_id": "comptoir-baobab",
+                     *         "conversation_retention_months": 12,
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "currency": "XOF",
+                     *         "greeting": {
+                     *           "en": "Hello! I am Lisa, the virtual assistant of Comptoir Baobab.",
+                     *           "fr": "Bonjour ! Je suis Lisa, l’assistant virtuel de Comptoir Baobab."
+                     *         },
+                     *         "handover": {
+                     *           "en": "A person will answer you here.",
+                     *           "fr": "Une personne de notre équipe vous répondra ici."
+                     *         },
+                     *         "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
+                     *         "language": "fr",
+                     *         "manychat_api_key": "••••9f3c",
+                     *         "name": "Comptoir Baobab",
+                     *         "notices": {
+                     *           "contact_limited": false,
+                     *           "quota_blocked": true
+                     *         },
+                     *         "overage_cap_requests": null,
+                     *         "plan": "free",
+                     *         "refusal": {
+                     *           "en": "Our documents do not say.",
+                     *           "fr": "Je n’ai pas trouvé la réponse dans nos documents."
+                     *         },
+                     *         "timezone": "Africa/Abidjan",
+                     *         "webhook_secrets": [
+                     *           {
+                     *             "created_at": "2026-11-23T09:30:06Z",
+                     *             "expires_at": null,
+                     *             "id": "d4c3b2a1-0f9e-4d8c-b7a6-958473625140"
+                     *           }
+                     *         ],
+                     *         "webhook_url": "https://example.com/lisa"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_CustomerDetails"];
                 };
             };
@@ -10721,6 +10503,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "currency": "XOF",
+                 *       "name": "Comptoir Baobab",
+                 *       "timezone": "Africa/Abidjan"
+                 *     }
+                 */
                 "application/json": components["schemas"]["CustomerPatch"];
             };
         };
@@ -10735,6 +10524,48 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "company_id": "comptoir-baobab",
+                     *         "conversation_retention_months": 12,
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "currency": "XOF",
+                     *         "greeting": {
+                     *           "en": "Hello! I am Lisa, the virtual assistant of Comptoir Baobab.",
+                     *           "fr": "Bonjour ! Je suis Lisa, l’assistant virtuel de Comptoir Baobab."
+                     *         },
+                     *         "handover": {
+                     *           "en": "A person will answer you here.",
+                     *           "fr": "Une personne de notre équipe vous répondra ici."
+                     *         },
+                     *         "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
+                     *         "language": "fr",
+                     *         "manychat_api_key": "••••9f3c",
+                     *         "name": "Comptoir Baobab",
+                     *         "notices": {
+                     *           "contact_limited": false,
+                     *           "quota_blocked": true
+                     *         },
+                     *         "overage_cap_requests": null,
+                     *         "plan": "free",
+                     *         "refusal": {
+                     *           "en": "Our documents do not say.",
+                     *           "fr": "Je n’ai pas trouvé la réponse dans nos documents."
+                     *         },
+                     *         "timezone": "Africa/Abidjan",
+                     *         "webhook_secrets": [
+                     *           {
+                     *             "created_at": "2026-11-23T09:30:06Z",
+                     *             "expires_at": null,
+                     *             "id": "d4c3b2a1-0f9e-4d8c-b7a6-958473625140"
+                     *           }
+                     *         ],
+                     *         "webhook_url": "https://example.com/lisa"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_CustomerDetails"];
                 };
             };
@@ -10786,6 +10617,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "created_at": "2026-11-23T09:30:06Z",
+                     *           "created_by": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
+                     *           "email": "binta@example.com",
+                     *           "expires_at": "2026-11-26T09:30:06Z",
+                     *           "id": "6f1e2d3c-4b5a-4968-8776-95a4b3c2d1e0",
+                     *           "role": "support",
+                     *           "status": "open",
+                     *           "used_by": null
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "limit": 20,
+                     *         "next_cursor": null,
+                     *         "page": 1,
+                     *         "total": 1,
+                     *         "total_pages": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["List_Invitation"];
                 };
             };
@@ -10810,6 +10665,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "email": "binta@example.com",
+                 *       "role": "support"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewInvitation"];
             };
         };
@@ -10824,6 +10685,19 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "email": "binta@example.com",
+                     *         "expires_at": "2026-11-26T09:30:06Z",
+                     *         "id": "6f1e2d3c-4b5a-4968-8776-95a4b3c2d1e0",
+                     *         "link": "https://app.example.com/invitation#token=inv_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+                     *         "role": "support",
+                     *         "token": "inv_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_CreatedInvitation"];
                 };
             };
@@ -10848,7 +10722,10 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
-                /** @description Identifier of the invitation */
+                /**
+                 * @description Identifier of the invitation
+                 * @example 6f1e2d3c-4b5a-4968-8776-95a4b3c2d1e0
+                 */
                 id: string;
             };
             cookie?: never;
@@ -10910,6 +10787,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "created_at": "2026-11-23T09:30:06Z",
+                     *           "email": "binta@example.com",
+                     *           "full_name": "Binta Diallo",
+                     *           "is_account_owner": false,
+                     *           "role": "support",
+                     *           "user_id": "b2a19083-7c6d-4e5f-8a9b-0c1d2e3f4a5b"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "limit": 20,
+                     *         "next_cursor": null,
+                     *         "page": 1,
+                     *         "total": 1,
+                     *         "total_pages": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["List_Member"];
                 };
             };
@@ -10930,7 +10829,10 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
-                /** @description `users.id` of the member */
+                /**
+                 * @description `users.id` of the member
+                 * @example b2a19083-7c6d-4e5f-8a9b-0c1d2e3f4a5b
+                 */
                 user_id: string;
             };
             cookie?: never;
@@ -10966,7 +10868,10 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
-                /** @description `users.id` of the member */
+                /**
+                 * @description `users.id` of the member
+                 * @example b2a19083-7c6d-4e5f-8a9b-0c1d2e3f4a5b
+                 */
                 user_id: string;
             };
             cookie?: never;
@@ -10983,6 +10888,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "link": "https://app.example.com/password-reset#token=pwr_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+                     *         "token": "pwr_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+                     *         "user_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
+                     *         "valid_hours": 24
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_PasswordResetLink"];
                 };
             };
@@ -11008,6 +10924,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "user_id": "b2a19083-7c6d-4e5f-8a9b-0c1d2e3f4a5b"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewOwner"];
             };
         };
@@ -11022,6 +10943,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "former_owner": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
+                     *         "user_id": "b2a19083-7c6d-4e5f-8a9b-0c1d2e3f4a5b"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_OwnershipTransfer"];
                 };
             };
@@ -11060,6 +10990,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "header": "X-Webhook-Secret",
+                     *         "id": "d4c3b2a1-0f9e-4d8c-b7a6-958473625140",
+                     *         "older_expires_at": "2026-11-24T09:30:06Z",
+                     *         "webhook_secret": "whs_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_NewWebhookSecret"];
                 };
             };
@@ -11073,6 +11014,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "header": "X-Webhook-Secret",
+                     *         "id": "d4c3b2a1-0f9e-4d8c-b7a6-958473625140",
+                     *         "older_expires_at": "2026-11-24T09:30:06Z",
+                     *         "webhook_secret": "whs_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_NewWebhookSecret"];
                 };
             };
@@ -11119,6 +11071,72 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "days": [
+                     *           {
+                     *             "bot_answers": 30,
+                     *             "conversations": 12,
+                     *             "cost_micros": 8300,
+                     *             "date": "2026-11-23",
+                     *             "handovers": 4,
+                     *             "messages": 80,
+                     *             "orders": 5,
+                     *             "person_answers": 7,
+                     *             "requests": 34,
+                     *             "revenue": [
+                     *               {
+                     *                 "amount": "45000",
+                     *                 "currency": "XOF"
+                     *               }
+                     *             ],
+                     *             "thumbs_down": 1,
+                     *             "thumbs_up": 9,
+                     *             "tokens": 51200,
+                     *             "unanswered": 3
+                     *           }
+                     *         ],
+                     *         "from": "2026-11-23",
+                     *         "timezone": "Africa/Abidjan",
+                     *         "to": "2026-11-23",
+                     *         "totals": {
+                     *           "bot_answers": 30,
+                     *           "conversations": 12,
+                     *           "cost_micros": 8300,
+                     *           "first_answer": {
+                     *             "answers": 37,
+                     *             "median_s": 3.9,
+                     *             "p95_s": 310.4
+                     *           },
+                     *           "handovers": 4,
+                     *           "messages": 80,
+                     *           "orders": 5,
+                     *           "orders_by_status": {
+                     *             "cancelled": 0,
+                     *             "confirmed": 1,
+                     *             "delivered": 2,
+                     *             "pending": 1,
+                     *             "preparing": 1
+                     *           },
+                     *           "person_answers": 7,
+                     *           "requests": 34,
+                     *           "revenue": [
+                     *             {
+                     *               "amount": "45000",
+                     *               "currency": "XOF"
+                     *             }
+                     *           ],
+                     *           "share_answered_by_bot": 0.75,
+                     *           "thumbs_down": 1,
+                     *           "thumbs_up": 9,
+                     *           "tokens": 51200,
+                     *           "unanswered": 3
+                     *         }
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_Stats"];
                 };
             };
@@ -11167,6 +11185,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "bytes": 5120,
+                     *           "error": null,
+                     *           "error_code": null,
+                     *           "filename": "guide-livraison.pdf",
+                     *           "format": "pdf",
+                     *           "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+                     *           "pages_done": 2,
+                     *           "pages_total": 2,
+                     *           "pages_unread": [],
+                     *           "replaces": [],
+                     *           "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *           "status": "processed",
+                     *           "upload_date": "2026-11-23T09:30:06Z",
+                     *           "warning": null
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "limit": 20,
+                     *         "next_cursor": null,
+                     *         "page": 1,
+                     *         "total": 1,
+                     *         "total_pages": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["List_Document"];
                 };
             };
@@ -11191,7 +11239,18 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "filename": "guide-livraison.pdf",
+                 *       "size_bytes": 5120
+                 *     }
+                 */
                 "application/json": components["schemas"]["Announcement"];
+                /**
+                 * @example {
+                 *       "file": "the bytes of the file"
+                 *     }
+                 */
                 "multipart/form-data": components["schemas"]["Form"];
             };
         };
@@ -11206,6 +11265,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "document": {
+                     *           "bytes": 5120,
+                     *           "error": null,
+                     *           "error_code": null,
+                     *           "filename": "guide-livraison.pdf",
+                     *           "format": "pdf",
+                     *           "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+                     *           "pages_done": 2,
+                     *           "pages_total": 2,
+                     *           "pages_unread": [],
+                     *           "replaces": [],
+                     *           "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *           "status": "processed",
+                     *           "upload_date": "2026-11-23T09:30:06Z",
+                     *           "warning": null
+                     *         },
+                     *         "same_name": [],
+                     *         "upload": null,
+                     *         "warning": null
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_Upload"];
                 };
             };
@@ -11219,6 +11304,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "document": {
+                     *           "bytes": 5120,
+                     *           "error": null,
+                     *           "error_code": null,
+                     *           "filename": "guide-livraison.pdf",
+                     *           "format": "pdf",
+                     *           "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+                     *           "pages_done": 0,
+                     *           "pages_total": null,
+                     *           "pages_unread": [],
+                     *           "replaces": [],
+                     *           "sha256": null,
+                     *           "status": "pending",
+                     *           "upload_date": "2026-11-23T09:30:06Z",
+                     *           "warning": null
+                     *         },
+                     *         "same_name": [],
+                     *         "upload": {
+                     *           "expires_at": "2026-11-23T09:45:06Z",
+                     *           "headers": {
+                     *             "content-length": "5120",
+                     *             "content-type": "application/pdf",
+                     *             "if-none-match": "*"
+                     *           },
+                     *           "method": "PUT",
+                     *           "url": "https://bucket.s3.eu-west-1.amazonaws.com/tenants/…?X-Amz-Signature=…"
+                     *         },
+                     *         "warning": null
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_Upload"];
                 };
             };
@@ -11243,6 +11363,7 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example 0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01 */
                 id: string;
             };
             cookie?: never;
@@ -11259,6 +11380,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "bytes": 5120,
+                     *         "error": null,
+                     *         "error_code": null,
+                     *         "filename": "guide-livraison.pdf",
+                     *         "format": "pdf",
+                     *         "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+                     *         "pages_done": 2,
+                     *         "pages_total": 2,
+                     *         "pages_unread": [],
+                     *         "replaces": [],
+                     *         "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *         "status": "processed",
+                     *         "upload_date": "2026-11-23T09:30:06Z",
+                     *         "warning": null
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_Document"];
                 };
             };
@@ -11279,6 +11421,7 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example 0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01 */
                 id: string;
             };
             cookie?: never;
@@ -11313,6 +11456,7 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example 0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01 */
                 id: string;
             };
             cookie?: never;
@@ -11329,6 +11473,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "expires_at": "2026-11-29T10:05:00Z",
+                     *         "url": "https://lisa-documents.s3.eu-west-1.amazonaws.com/tenants/…?X-Amz-Expires=300&…"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_FileLink"];
                 };
             };
@@ -11349,8 +11502,12 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example 0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01 */
                 id: string;
-                /** @description Page number, from 1 */
+                /**
+                 * @description Page number, from 1
+                 * @example 2
+                 */
                 page: number;
             };
             cookie?: never;
@@ -11367,6 +11524,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "confidence": null,
+                     *         "is_complete": true,
+                     *         "page": 2,
+                     *         "passages": [
+                     *           "Livraison à Abidjan sous 48 heures, 2 000 FCFA."
+                     *         ],
+                     *         "reader": "file"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_PageText"];
                 };
             };
@@ -11387,12 +11558,18 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example 0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "replaces": "1f7e6d5c-4b3a-4291-8070-6f5e4d3c2b1a"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Replacement"];
             };
         };
@@ -11407,6 +11584,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "bytes": 5120,
+                     *         "error": null,
+                     *         "error_code": null,
+                     *         "filename": "guide-livraison.pdf",
+                     *         "format": "pdf",
+                     *         "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+                     *         "pages_done": 2,
+                     *         "pages_total": 2,
+                     *         "pages_unread": [],
+                     *         "replaces": [
+                     *           "1f7e6d5c-4b3a-4291-8070-6f5e4d3c2b1a"
+                     *         ],
+                     *         "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *         "status": "processed",
+                     *         "upload_date": "2026-11-23T09:30:06Z",
+                     *         "warning": null
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_Document"];
                 };
             };
@@ -11431,6 +11631,7 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example 0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01 */
                 id: string;
             };
             cookie?: never;
@@ -11447,6 +11648,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "bytes": 5120,
+                     *         "error": null,
+                     *         "error_code": null,
+                     *         "filename": "guide-livraison.pdf",
+                     *         "format": "pdf",
+                     *         "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+                     *         "pages_done": 0,
+                     *         "pages_total": 2,
+                     *         "pages_unread": [],
+                     *         "replaces": [],
+                     *         "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *         "status": "pending",
+                     *         "upload_date": "2026-11-23T09:30:06Z",
+                     *         "warning": null
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_Document"];
                 };
             };
@@ -11494,6 +11716,30 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "approved_answer_id": null,
+                     *           "created_at": "2026-11-23T09:30:06Z",
+                     *           "document_id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+                     *           "id": "4b8e1f60-2c7d-4e9a-b1a3-6d5c4f3e2b1a",
+                     *           "last_passed": true,
+                     *           "last_run_at": "2026-11-23T09:30:06Z",
+                     *           "page": 1,
+                     *           "question": "Livrez-vous à Bouaké ?"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "limit": 20,
+                     *         "next_cursor": null,
+                     *         "page": 1,
+                     *         "total": 1,
+                     *         "total_pages": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["List_GoldenQuestion"];
                 };
             };
@@ -11518,6 +11764,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "document_id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+                 *       "page": 1,
+                 *       "question": "Livrez-vous à Bouaké ?"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewGoldenQuestion"];
             };
         };
@@ -11532,6 +11785,21 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "approved_answer_id": null,
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "document_id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+                     *         "id": "4b8e1f60-2c7d-4e9a-b1a3-6d5c4f3e2b1a",
+                     *         "last_passed": true,
+                     *         "last_run_at": "2026-11-23T09:30:06Z",
+                     *         "page": 1,
+                     *         "question": "Livrez-vous à Bouaké ?"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_GoldenQuestion"];
                 };
             };
@@ -11556,7 +11824,10 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
-                /** @description Identifier of the golden question */
+                /**
+                 * @description Identifier of the golden question
+                 * @example 4b8e1f60-2c7d-4e9a-b1a3-6d5c4f3e2b1a
+                 */
                 id: string;
             };
             cookie?: never;
@@ -11621,7 +11892,47 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["List_Message"];
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "answered": true,
+                     *           "answered_by": null,
+                     *           "attachment": null,
+                     *           "author": "bot",
+                     *           "citations": [
+                     *             {
+                     *               "filename": "guide-livraison.pdf",
+                     *               "page": 1
+                     *             }
+                     *           ],
+                     *           "content": "La livraison à Abidjan coûte 1 500 F CFA.",
+                     *           "conversation_id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
+                     *           "created_at": "2026-11-23T09:30:08Z",
+                     *           "direction": "outbound",
+                     *           "error_code": null,
+                     *           "id": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1",
+                     *           "model": "extractive-1",
+                     *           "own_feedback": {
+                     *             "comment": "The price is out of date.",
+                     *             "is_helpful": false
+                     *           },
+                     *           "sent_at": "2026-11-23T09:30:09Z",
+                     *           "sent_by": null,
+                     *           "skipped_reason": null
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "limit": 20,
+                     *         "next_cursor": null,
+                     *         "page": 1,
+                     *         "total": 1,
+                     *         "total_pages": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["List_MessageItem"];
                 };
             };
             401: components["responses"]["Unauthorized"];
@@ -11641,12 +11952,19 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example 0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "comment": "The price is out of date.",
+                 *       "is_helpful": false
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewFeedback"];
             };
         };
@@ -11661,6 +11979,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "comment": "The price is out of date.",
+                     *         "is_helpful": false,
+                     *         "message_id": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1",
+                     *         "updated_at": "2026-11-23T09:30:06Z",
+                     *         "user_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_Feedback"];
                 };
             };
@@ -11724,6 +12054,40 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "conversation_id": null,
+                     *           "created_at": "2026-11-23T09:30:06Z",
+                     *           "currency": "XOF",
+                     *           "customer_name": "Awa Koné",
+                     *           "id": "3f1d2c4b-0c7e-4a53-8a4e-5d2f9b1c5a69",
+                     *           "items": [
+                     *             {
+                     *               "name": "Café moulu 250 g",
+                     *               "product_id": null,
+                     *               "quantity": 2,
+                     *               "unit_price": "2500"
+                     *             }
+                     *           ],
+                     *           "needs_review": false,
+                     *           "number": "3F1D2C4B",
+                     *           "status": "pending",
+                     *           "total_amount": "5000",
+                     *           "updated_at": "2026-11-23T09:30:06Z"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "limit": 20,
+                     *         "next_cursor": null,
+                     *         "page": 1,
+                     *         "total": 1,
+                     *         "total_pages": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["List_OrderDetails"];
                 };
             };
@@ -11750,6 +12114,18 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "customer_name": "Awa Koné",
+                 *       "items": [
+                 *         {
+                 *           "name": "Café moulu 250 g",
+                 *           "quantity": 2,
+                 *           "unit_price": "2500"
+                 *         }
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewOrder"];
             };
         };
@@ -11764,6 +12140,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "conversation_id": null,
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "currency": "XOF",
+                     *         "customer_name": "Awa Koné",
+                     *         "customer_notice": null,
+                     *         "id": "3f1d2c4b-0c7e-4a53-8a4e-5d2f9b1c5a69",
+                     *         "items": [
+                     *           {
+                     *             "name": "Café moulu 250 g",
+                     *             "product_id": null,
+                     *             "quantity": 2,
+                     *             "unit_price": "2500"
+                     *           }
+                     *         ],
+                     *         "needs_review": false,
+                     *         "number": "3F1D2C4B",
+                     *         "status": "pending",
+                     *         "total_amount": "5000",
+                     *         "updated_at": "2026-11-23T09:30:06Z"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_ChangedOrder"];
                 };
             };
@@ -11788,6 +12190,7 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example 3f1d2c4b-0c7e-4a53-8a4e-5d2f9b1c5a69 */
                 id: string;
             };
             cookie?: never;
@@ -11804,6 +12207,31 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "conversation_id": null,
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "currency": "XOF",
+                     *         "customer_name": "Awa Koné",
+                     *         "id": "3f1d2c4b-0c7e-4a53-8a4e-5d2f9b1c5a69",
+                     *         "items": [
+                     *           {
+                     *             "name": "Café moulu 250 g",
+                     *             "product_id": null,
+                     *             "quantity": 2,
+                     *             "unit_price": "2500"
+                     *           }
+                     *         ],
+                     *         "needs_review": false,
+                     *         "number": "3F1D2C4B",
+                     *         "status": "pending",
+                     *         "total_amount": "5000",
+                     *         "updated_at": "2026-11-23T09:30:06Z"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_OrderDetails"];
                 };
             };
@@ -11824,6 +12252,7 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example 3f1d2c4b-0c7e-4a53-8a4e-5d2f9b1c5a69 */
                 id: string;
             };
             cookie?: never;
@@ -11859,12 +12288,19 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example 3f1d2c4b-0c7e-4a53-8a4e-5d2f9b1c5a69 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "notify_customer": true,
+                 *       "status": "confirmed"
+                 *     }
+                 */
                 "application/json": components["schemas"]["OrderPatch"];
             };
         };
@@ -11879,6 +12315,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "conversation_id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "currency": "XOF",
+                     *         "customer_name": "Awa Koné",
+                     *         "customer_notice": "queued",
+                     *         "id": "3f1d2c4b-0c7e-4a53-8a4e-5d2f9b1c5a69",
+                     *         "items": [
+                     *           {
+                     *             "name": "Café moulu 250 g",
+                     *             "product_id": null,
+                     *             "quantity": 2,
+                     *             "unit_price": "2500"
+                     *           }
+                     *         ],
+                     *         "needs_review": false,
+                     *         "number": "3F1D2C4B",
+                     *         "status": "confirmed",
+                     *         "total_amount": "5000",
+                     *         "updated_at": "2026-11-23T09:30:06Z"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_ChangedOrder"];
                 };
             };
@@ -11914,9 +12376,69 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "currency": "EUR",
+                     *           "is_sold": true,
+                     *           "monthly_request_limit": 2000,
+                     *           "name": "pro",
+                     *           "overage_cents_per_request": null,
+                     *           "price_cents": 2900,
+                     *           "storage_limit_mb": 500
+                     *         }
+                     *       ],
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_Vec_PublicPlan"];
                 };
             };
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    privacy_show_account: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "deleted_at": null,
+                     *         "purge_after": null,
+                     *         "status": "active"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Envelope_AccountState"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             422: components["responses"]["UnprocessableEntity"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalServerError"];
@@ -11977,6 +12499,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "deleted_at": null,
+                     *         "purge_after": null,
+                     *         "status": "active"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_AccountState"];
                 };
             };
@@ -11998,7 +12530,10 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
-                /** @description Identifier of the conversation */
+                /**
+                 * @description Identifier of the conversation
+                 * @example 7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d
+                 */
                 conversation_id: string;
             };
             cookie?: never;
@@ -12028,7 +12563,7 @@ export interface operations {
     privacy_export_contact: {
         parameters: {
             query?: {
-                /** @description The field `next` of the answer before; absent for the first messages. */
+                /** @description The value of `next` of the answer before. */
                 after?: string;
             };
             header?: {
@@ -12036,7 +12571,10 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
-                /** @description Identifier of the conversation */
+                /**
+                 * @description Identifier of the conversation
+                 * @example 7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d
+                 */
                 conversation_id: string;
             };
             cookie?: never;
@@ -12053,7 +12591,106 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "activities": [],
+                     *         "closed_questions": [],
+                     *         "conversation": {
+                     *           "contact_id": "132",
+                     *           "id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
+                     *           "user_phone": "+2250700000000"
+                     *         },
+                     *         "feedback": [],
+                     *         "messages": [
+                     *           {
+                     *             "content": "Bonjour",
+                     *             "created_at": "2026-11-29T09:30:06Z",
+                     *             "direction": "inbound"
+                     *           }
+                     *         ],
+                     *         "model_calls": [],
+                     *         "next": null,
+                     *         "orders": [],
+                     *         "outbox": []
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_ContactExport"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    privacy_list_exports: {
+        parameters: {
+            query?: {
+                /** @description Number of the page, from 1. Cannot be used together with `cursor`. */
+                page?: number;
+                /**
+                 * @description Maximum number of rows per page. A page of long texts has fewer when the response would be too large;
+                 *     `meta.next_cursor` then goes on after its last row.
+                 */
+                limit?: number;
+                /** @description Column to sort by; `-` before it sorts descending. The default is the first column, descending. */
+                sort?: "created_at" | "-created_at";
+                /** @description `meta.next_cursor` of the previous page. */
+                cursor?: string;
+            };
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "created_at": "2026-11-29T09:30:06Z",
+                     *           "download": {
+                     *             "expires_at": "2026-11-29T09:45:06Z",
+                     *             "url": "https://lisa-documents.s3.eu-west-1.amazonaws.com/tenants/…/exports/….zip?X-Amz-Signature=…"
+                     *           },
+                     *           "error_code": null,
+                     *           "expires_at": "2026-12-06T09:30:41Z",
+                     *           "finished_at": "2026-11-29T09:30:41Z",
+                     *           "id": "2a9d8c7b-6e5f-4a3b-9c1d-0e1f2a3b4c5d",
+                     *           "size_bytes": 1048576,
+                     *           "status": "ready"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "limit": 20,
+                     *         "next_cursor": null,
+                     *         "page": 1,
+                     *         "total": 1,
+                     *         "total_pages": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["List_Export"];
                 };
             };
             401: components["responses"]["Unauthorized"];
@@ -12087,6 +12724,21 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "created_at": "2026-11-29T09:30:06Z",
+                     *         "download": null,
+                     *         "error_code": null,
+                     *         "expires_at": null,
+                     *         "finished_at": null,
+                     *         "id": "2a9d8c7b-6e5f-4a3b-9c1d-0e1f2a3b4c5d",
+                     *         "size_bytes": null,
+                     *         "status": "queued"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_Export"];
                 };
             };
@@ -12107,7 +12759,10 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
-                /** @description Identifier of the export */
+                /**
+                 * @description Identifier of the export
+                 * @example 2a9d8c7b-6e5f-4a3b-9c1d-0e1f2a3b4c5d
+                 */
                 id: string;
             };
             cookie?: never;
@@ -12124,6 +12779,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "created_at": "2026-11-29T09:30:06Z",
+                     *         "download": {
+                     *           "expires_at": "2026-11-29T09:45:06Z",
+                     *           "url": "https://lisa-documents.s3.eu-west-1.amazonaws.com/tenants/…/exports/….zip?X-Amz-Signature=…"
+                     *         },
+                     *         "error_code": null,
+                     *         "expires_at": "2026-12-06T09:30:41Z",
+                     *         "finished_at": "2026-11-29T09:30:41Z",
+                     *         "id": "2a9d8c7b-6e5f-4a3b-9c1d-0e1f2a3b4c5d",
+                     *         "size_bytes": 1048576,
+                     *         "status": "ready"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_Export"];
                 };
             };
@@ -12203,6 +12876,31 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "archived_at": null,
+                     *           "available": true,
+                     *           "created_at": "2026-11-23T09:30:06Z",
+                     *           "currency": "XOF",
+                     *           "description": "Arabica de Man",
+                     *           "id": "5d2f9b1c-0c7e-4a53-8a4e-3f1d2c4b5a69",
+                     *           "name": "Café moulu 250 g",
+                     *           "price": "2500",
+                     *           "updated_at": "2026-11-23T09:30:06Z"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "limit": 20,
+                     *         "next_cursor": null,
+                     *         "page": 1,
+                     *         "total": 1,
+                     *         "total_pages": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["List_CatalogueProduct"];
                 };
             };
@@ -12227,6 +12925,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "currency": "XOF",
+                 *       "description": "Arabica de Man",
+                 *       "name": "Café moulu 250 g",
+                 *       "price": "2500"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewProduct"];
             };
         };
@@ -12241,6 +12947,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "archived_at": null,
+                     *         "available": true,
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "currency": "XOF",
+                     *         "description": "Arabica de Man",
+                     *         "id": "5d2f9b1c-0c7e-4a53-8a4e-3f1d2c4b5a69",
+                     *         "name": "Café moulu 250 g",
+                     *         "price": "2500",
+                     *         "updated_at": "2026-11-23T09:30:06Z"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_CatalogueProduct"];
                 };
             };
@@ -12287,6 +13009,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "created": 100,
+                     *         "rows": 120,
+                     *         "unchanged": 5,
+                     *         "updated": 15
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_ProductImport"];
                 };
             };
@@ -12310,6 +13043,7 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example 5d2f9b1c-0c7e-4a53-8a4e-3f1d2c4b5a69 */
                 id: string;
             };
             cookie?: never;
@@ -12326,6 +13060,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "archived_at": null,
+                     *         "available": true,
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "currency": "XOF",
+                     *         "description": "Arabica de Man",
+                     *         "id": "5d2f9b1c-0c7e-4a53-8a4e-3f1d2c4b5a69",
+                     *         "name": "Café moulu 250 g",
+                     *         "price": "2500",
+                     *         "updated_at": "2026-11-23T09:30:06Z"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_CatalogueProduct"];
                 };
             };
@@ -12346,6 +13096,7 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example 5d2f9b1c-0c7e-4a53-8a4e-3f1d2c4b5a69 */
                 id: string;
             };
             cookie?: never;
@@ -12380,12 +13131,19 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example 5d2f9b1c-0c7e-4a53-8a4e-3f1d2c4b5a69 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "available": false,
+                 *       "price": "2750"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ProductPatch"];
             };
         };
@@ -12400,6 +13158,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "archived_at": null,
+                     *         "available": false,
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "currency": "XOF",
+                     *         "description": "Arabica de Man",
+                     *         "id": "5d2f9b1c-0c7e-4a53-8a4e-3f1d2c4b5a69",
+                     *         "name": "Café moulu 250 g",
+                     *         "price": "2750",
+                     *         "updated_at": "2026-11-23T09:30:06Z"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_CatalogueProduct"];
                 };
             };
@@ -12435,6 +13209,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "avatar_url": "https://example.com/awa.png",
+                     *         "companies": [
+                     *           {
+                     *             "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
+                     *             "name": "Comptoir Baobab",
+                     *             "role": "owner",
+                     *             "status": "active"
+                     *           }
+                     *         ],
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "credits_remaining": 1874,
+                     *         "email": "awa@example.com",
+                     *         "full_name": "Awa Koné",
+                     *         "id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
+                     *         "is_administrator": false,
+                     *         "subscription_current_period_end": "2026-12-23T09:30:06Z",
+                     *         "subscription_status": "active",
+                     *         "subscription_tier": "pro",
+                     *         "updated_at": "2026-11-23T09:30:06Z"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_OwnProfile"];
                 };
             };
@@ -12456,6 +13256,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "avatar_url": "https://example.com/awa.png",
+                 *       "full_name": "Awa Koné"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ProfilePatch"];
             };
         };
@@ -12470,6 +13276,23 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "avatar_url": "https://example.com/awa.png",
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "credits_remaining": 1874,
+                     *         "email": "awa@example.com",
+                     *         "full_name": "Awa Koné",
+                     *         "id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
+                     *         "subscription_current_period_end": "2026-12-23T09:30:06Z",
+                     *         "subscription_status": "active",
+                     *         "subscription_tier": "pro",
+                     *         "updated_at": "2026-11-23T09:30:06Z"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_Profile"];
                 };
             };
@@ -12499,6 +13322,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "question": "Combien coûte la livraison à Abidjan ?"
+                 *     }
+                 */
                 "application/json": components["schemas"]["QueryRequest"];
             };
         };
@@ -12513,6 +13341,41 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "answer": "La livraison à Abidjan coûte 1 500 F CFA.",
+                     *         "answered": true,
+                     *         "citations": [
+                     *           {
+                     *             "document_id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+                     *             "filename": "guide-livraison.pdf",
+                     *             "location": "p. 1",
+                     *             "number": 1,
+                     *             "page": 1,
+                     *             "score": 2.31,
+                     *             "snippet": "La livraison à Abidjan coûte 1 500 F CFA.",
+                     *             "version": null
+                     *           }
+                     *         ],
+                     *         "conversation_id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
+                     *         "model": "extractive-1",
+                     *         "pages_unread": [],
+                     *         "quota": {
+                     *           "free_quota_limit": 8,
+                     *           "free_quota_used": 1,
+                     *           "is_pro": false,
+                     *           "paywall_should_show": false,
+                     *           "state": "normal"
+                     *         },
+                     *         "usage": {
+                     *           "completion_tokens": 0,
+                     *           "prompt_tokens": 0
+                     *         }
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_Answer"];
                 };
             };
@@ -12542,6 +13405,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "question": "Combien coûte la livraison à Abidjan ?"
+                 *     }
+                 */
                 "application/json": components["schemas"]["QueryRequest"];
             };
         };
@@ -12601,6 +13469,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "free_quota_limit": 8,
+                     *         "free_quota_used": 1,
+                     *         "is_pro": false,
+                     *         "paywall_should_show": false,
+                     *         "state": "normal"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_Quota"];
                 };
             };
@@ -12625,6 +13505,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "enabled": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["LiveMode"];
             };
         };
@@ -12639,6 +13524,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "ended_at": null,
+                     *         "id": "c0a8e52a-7c1c-4a51-9b50-54f2a9b9d7a1",
+                     *         "mode": "live",
+                     *         "started_at": "2026-11-23T09:30:06Z",
+                     *         "warning": null
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_SwitchedMode"];
                 };
             };
@@ -12688,6 +13585,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "channel": "whatsapp",
+                     *           "conversation_id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
+                     *           "created_at": "2026-11-23T09:30:08Z",
+                     *           "id": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1",
+                     *           "message_id": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1",
+                     *           "question": "Livrez-vous au Togo ?",
+                     *           "reason": "not_found"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "limit": 20,
+                     *         "next_cursor": null,
+                     *         "page": 1,
+                     *         "total": 1,
+                     *         "total_pages": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["List_Unanswered"];
                 };
             };
@@ -12708,13 +13628,22 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
-                /** @description Identifier of the question */
+                /**
+                 * @description Identifier of the question
+                 * @example 0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "answer": "Oui, en deux jours.",
+                 *       "golden": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["Approval"];
             };
         };
@@ -12729,6 +13658,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "also_closed": 2,
+                     *         "approved_answer": {
+                     *           "answer": "Oui, en deux jours.",
+                     *           "created_at": "2026-11-23T09:30:06Z",
+                     *           "id": "8c4d2e1f-6b3a-4f5d-9e7c-1a2b3c4d5e6f",
+                     *           "language": "fr",
+                     *           "question": "Livrez-vous au Togo ?",
+                     *           "updated_at": "2026-11-23T09:30:06Z"
+                     *         },
+                     *         "closed": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1",
+                     *         "golden_question_id": "4b8e1f60-2c7d-4e9a-b1a3-6d5c4f3e2b1a"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_ApprovedQuestion"];
                 };
             };
@@ -12779,6 +13726,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "body": "id=1101&text=Bonjour",
+                     *           "created_at": "2026-11-23T09:30:06Z",
+                     *           "id": "5c0f2c34-5a1f-4a57-9a43-2f6e6f0f6f07",
+                     *           "reason": "malformed_json",
+                     *           "size_bytes": 20
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "limit": 20,
+                     *         "next_cursor": null,
+                     *         "page": 1,
+                     *         "total": 1,
+                     *         "total_pages": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["List_UnreadBody"];
                 };
             };
@@ -12813,6 +13781,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "data_pod_api_key": "••••1234",
+                     *         "data_pod_url": "https://pod.example.com/hub",
+                     *         "updated_at": "2026-11-23T09:30:06Z",
+                     *         "user_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_UserConfig"];
                 };
             };
@@ -12834,6 +13814,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "data_pod_api_key": "pod_0a1b2c3d4e5f1234",
+                 *       "data_pod_url": "https://pod.example.com/hub"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewUserConfig"];
             };
         };
@@ -12848,6 +13834,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "data_pod_api_key": "••••1234",
+                     *         "data_pod_url": "https://pod.example.com/hub",
+                     *         "updated_at": "2026-11-23T09:30:06Z",
+                     *         "user_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_UserConfig"];
                 };
             };
@@ -12926,6 +13924,36 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "created_at": "2026-11-23T09:30:06Z",
+                     *           "description": "Order desk",
+                     *           "disabled_at": null,
+                     *           "disabled_reason": null,
+                     *           "enabled": true,
+                     *           "events": [
+                     *             "order.created",
+                     *             "order.updated"
+                     *           ],
+                     *           "failing_since": null,
+                     *           "id": "e7d6c5b4-a392-4817-9605-f4e3d2c1b0a9",
+                     *           "previous_secret_expires_at": null,
+                     *           "updated_at": "2026-11-23T09:30:06Z",
+                     *           "url": "https://hooks.example.com/lisa"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "limit": 20,
+                     *         "next_cursor": null,
+                     *         "page": 1,
+                     *         "total": 1,
+                     *         "total_pages": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["List_WebhookEndpoint"];
                 };
             };
@@ -12950,6 +13978,16 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "description": "Order desk",
+                 *       "events": [
+                 *         "order.created",
+                 *         "order.updated"
+                 *       ],
+                 *       "url": "https://hooks.example.com/lisa"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewWebhookEndpoint"];
             };
         };
@@ -12964,6 +14002,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "description": "Order desk",
+                     *         "disabled_at": null,
+                     *         "disabled_reason": null,
+                     *         "enabled": true,
+                     *         "events": [
+                     *           "order.created",
+                     *           "order.updated"
+                     *         ],
+                     *         "failing_since": null,
+                     *         "id": "e7d6c5b4-a392-4817-9605-f4e3d2c1b0a9",
+                     *         "previous_secret_expires_at": null,
+                     *         "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=",
+                     *         "updated_at": "2026-11-23T09:30:06Z",
+                     *         "url": "https://hooks.example.com/lisa"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_WebhookEndpointWithSecret"];
                 };
             };
@@ -12988,6 +14048,7 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example e7d6c5b4-a392-4817-9605-f4e3d2c1b0a9 */
                 id: string;
             };
             cookie?: never;
@@ -13004,6 +14065,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "description": "Order desk",
+                     *         "disabled_at": null,
+                     *         "disabled_reason": null,
+                     *         "enabled": true,
+                     *         "events": [
+                     *           "order.created",
+                     *           "order.updated"
+                     *         ],
+                     *         "failing_since": null,
+                     *         "id": "e7d6c5b4-a392-4817-9605-f4e3d2c1b0a9",
+                     *         "previous_secret_expires_at": null,
+                     *         "updated_at": "2026-11-23T09:30:06Z",
+                     *         "url": "https://hooks.example.com/lisa"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_WebhookEndpoint"];
                 };
             };
@@ -13024,6 +14106,7 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example e7d6c5b4-a392-4817-9605-f4e3d2c1b0a9 */
                 id: string;
             };
             cookie?: never;
@@ -13058,12 +14141,18 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example e7d6c5b4-a392-4817-9605-f4e3d2c1b0a9 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "enabled": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["WebhookEndpointPatch"];
             };
         };
@@ -13078,6 +14167,27 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "description": "Order desk",
+                     *         "disabled_at": null,
+                     *         "disabled_reason": null,
+                     *         "enabled": true,
+                     *         "events": [
+                     *           "order.created",
+                     *           "order.updated"
+                     *         ],
+                     *         "failing_since": null,
+                     *         "id": "e7d6c5b4-a392-4817-9605-f4e3d2c1b0a9",
+                     *         "previous_secret_expires_at": null,
+                     *         "updated_at": "2026-11-23T09:30:06Z",
+                     *         "url": "https://hooks.example.com/lisa"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_WebhookEndpoint"];
                 };
             };
@@ -13116,6 +14226,7 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example e7d6c5b4-a392-4817-9605-f4e3d2c1b0a9 */
                 id: string;
             };
             cookie?: never;
@@ -13132,6 +14243,35 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "attempts": 1,
+                     *           "created_at": "2026-11-23T09:30:06Z",
+                     *           "delivered_at": "2026-11-23T09:30:07Z",
+                     *           "error_code": null,
+                     *           "event_id": "evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69",
+                     *           "event_type": "order.created",
+                     *           "id": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1",
+                     *           "last_attempt_at": "2026-11-23T09:30:07Z",
+                     *           "latency_ms": 84,
+                     *           "next_attempt_at": null,
+                     *           "occurred_at": "2026-11-23T09:30:06Z",
+                     *           "response_status": 200,
+                     *           "status": "delivered"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "limit": 20,
+                     *         "next_cursor": null,
+                     *         "page": 1,
+                     *         "total": 1,
+                     *         "total_pages": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["List_WebhookDelivery"];
                 };
             };
@@ -13152,12 +14292,18 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example e7d6c5b4-a392-4817-9605-f4e3d2c1b0a9 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "since": "2026-11-23T00:00:00Z"
+                 *     }
+                 */
                 "application/json": components["schemas"]["Replay"];
             };
         };
@@ -13172,6 +14318,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "has_more": false,
+                     *         "replayed": 12
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_ReplayedDeliveries"];
                 };
             };
@@ -13196,12 +14351,18 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example e7d6c5b4-a392-4817-9605-f4e3d2c1b0a9 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "previous_valid_s": 86400
+                 *     }
+                 */
                 "application/json": components["schemas"]["SecretRotation"];
             };
         };
@@ -13216,6 +14377,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "description": "Order desk",
+                     *         "disabled_at": null,
+                     *         "disabled_reason": null,
+                     *         "enabled": true,
+                     *         "events": [
+                     *           "order.created",
+                     *           "order.updated"
+                     *         ],
+                     *         "failing_since": null,
+                     *         "id": "e7d6c5b4-a392-4817-9605-f4e3d2c1b0a9",
+                     *         "previous_secret_expires_at": "2026-11-24T09:30:06Z",
+                     *         "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=",
+                     *         "updated_at": "2026-11-23T09:30:06Z",
+                     *         "url": "https://hooks.example.com/lisa"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_WebhookEndpointWithSecret"];
                 };
             };
@@ -13240,6 +14423,7 @@ export interface operations {
                 "X-Customer-Id"?: components["parameters"]["Company"];
             };
             path: {
+                /** @example e7d6c5b4-a392-4817-9605-f4e3d2c1b0a9 */
                 id: string;
             };
             cookie?: never;
@@ -13256,6 +14440,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "attempts": 0,
+                     *         "created_at": "2026-11-23T09:30:06Z",
+                     *         "delivered_at": null,
+                     *         "error_code": null,
+                     *         "event_id": "evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69",
+                     *         "event_type": "webhook.test",
+                     *         "id": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1",
+                     *         "last_attempt_at": null,
+                     *         "latency_ms": null,
+                     *         "next_attempt_at": "2026-11-23T09:30:06Z",
+                     *         "occurred_at": "2026-11-23T09:30:06Z",
+                     *         "response_status": null,
+                     *         "status": "pending"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_WebhookDelivery"];
                 };
             };
@@ -13278,6 +14482,16 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": 132,
+                 *       "last_input_text": "Combien coûte la livraison à Abidjan ?",
+                 *       "last_interaction": "2026-11-23T09:30:06+00:00",
+                 *       "locale": "fr_FR",
+                 *       "name": "Awa Koné",
+                 *       "whatsapp_phone": "+2250700000000"
+                 *     }
+                 */
                 "application/json": components["schemas"]["ContactMessage"];
             };
         };
@@ -13292,6 +14506,22 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "content": {
+                     *         "actions": [],
+                     *         "messages": [
+                     *           {
+                     *             "text": "OK, bien reçu",
+                     *             "type": "text"
+                     *           }
+                     *         ],
+                     *         "quick_replies": [],
+                     *         "type": "whatsapp"
+                     *       },
+                     *       "version": "v2"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Block"];
                 };
             };
@@ -13318,6 +14548,19 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "created": 1795426206,
+                 *       "data": {
+                 *         "object": {
+                 *           "id": "in_1TExample",
+                 *           "object": "invoice"
+                 *         }
+                 *       },
+                 *       "id": "evt_1TExample",
+                 *       "type": "invoice.created"
+                 *     }
+                 */
                 "application/json": components["schemas"]["StripeEventBody"];
             };
         };
@@ -13332,6 +14575,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "event_id": "evt_1TExample",
+                     *         "outcome": "unknown"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_EventReceived"];
                 };
             };
@@ -13359,6 +14611,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /** @example <!doctype html><html lang="en">…</html> */
                     "text/html": string;
                 };
             };
@@ -13370,6 +14623,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["Throttled"];
             500: components["responses"]["InternalServerError"];
         };
     };
@@ -13392,12 +14646,21 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "environment": "dev",
+                     *       "status": "healthy",
+                     *       "timestamp": "2026-11-23T09:30:06Z",
+                     *       "version": "0.1.0"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Health"];
                 };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["Throttled"];
             500: components["responses"]["InternalServerError"];
             /** @description A dependency is down */
             503: {
@@ -13406,6 +14669,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "checks": {
+                     *         "database": {
+                     *           "latency_ms": 2000,
+                     *           "up": false
+                     *         },
+                     *         "queue": {
+                     *           "latency_ms": 3.1,
+                     *           "up": true
+                     *         },
+                     *         "storage": {
+                     *           "latency_ms": 4.7,
+                     *           "up": true
+                     *         }
+                     *       },
+                     *       "environment": "dev",
+                     *       "status": "degraded",
+                     *       "timestamp": "2026-11-23T09:30:06Z",
+                     *       "version": "0.1.0"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Health"];
                 };
             };
@@ -13427,6 +14712,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "info": {
+                     *         "title": "Lisa",
+                     *         "version": "0.1.0"
+                     *       },
+                     *       "openapi": "3.1.0",
+                     *       "paths": {}
+                     *     }
+                     */
                     "application/json": Record<string, never>;
                 };
             };
@@ -13438,6 +14733,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            429: components["responses"]["Throttled"];
             500: components["responses"]["InternalServerError"];
         };
     };
@@ -13453,6 +14749,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "enabled": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["LiveMode"];
             };
         };
@@ -13467,6 +14768,18 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "ended_at": null,
+                     *         "id": "c0a8e52a-7c1c-4a51-9b50-54f2a9b9d7a1",
+                     *         "mode": "live",
+                     *         "started_at": "2026-11-23T09:30:06Z",
+                     *         "warning": null
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
                     "application/json": components["schemas"]["Envelope_SwitchedMode"];
                 };
             };
@@ -13487,7 +14800,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description `users.id`, the token's `sub` */
+                /**
+                 * @description `users.id`, the token's `sub`
+                 * @example 5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e
+                 */
                 public_user_id: string;
             };
             cookie?: never;
@@ -13504,6 +14820,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "free_quota_limit": 8,
+                     *       "free_quota_used": 1,
+                     *       "is_pro": false,
+                     *       "paywall_should_show": false,
+                     *       "public_user_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
+                     *       "state": "normal"
+                     *     }
+                     */
                     "application/json": components["schemas"]["UserQuota"];
                 };
             };
@@ -13531,13 +14857,40 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "data": {
+                 *         "channel": "whatsapp",
+                 *         "contact_id": "132",
+                 *         "created_at": "2026-11-23T09:30:06Z",
+                 *         "display_name": "Awa",
+                 *         "handler": "human",
+                 *         "handover_reason": "keyword",
+                 *         "handover_until": "2026-11-23T13:30:06Z",
+                 *         "id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
+                 *         "language": "fr",
+                 *         "last_message_at": "2026-11-23T09:30:06Z",
+                 *         "opted_out_at": null,
+                 *         "user_phone": "+2250700000000",
+                 *         "waiting_reason": null
+                 *       },
+                 *       "id": "evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69",
+                 *       "timestamp": "2026-11-23T09:30:06Z",
+                 *       "type": "conversation.handed_over",
+                 *       "version": 1
+                 *     }
+                 */
                 "application/json": {
                     data: components["schemas"]["WebhookConversation"];
-                    /** @description The header `webhook-id`; the same at every attempt. */
+                    /**
+                     * @description The header `webhook-id`; the same at every attempt.
+                     * @example evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69
+                     */
                     id: string;
                     /**
                      * Format: date-time
                      * @description Time of the event.
+                     * @example 2026-11-23T09:30:06Z
                      */
                     timestamp: string;
                     /** @constant */
@@ -13580,13 +14933,40 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "data": {
+                 *         "channel": "whatsapp",
+                 *         "contact_id": "132",
+                 *         "created_at": "2026-11-23T09:30:06Z",
+                 *         "display_name": "Awa",
+                 *         "handler": "bot",
+                 *         "handover_reason": null,
+                 *         "handover_until": null,
+                 *         "id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
+                 *         "language": "fr",
+                 *         "last_message_at": "2026-11-23T09:30:06Z",
+                 *         "opted_out_at": null,
+                 *         "user_phone": "+2250700000000",
+                 *         "waiting_reason": "quota"
+                 *       },
+                 *       "id": "evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69",
+                 *       "timestamp": "2026-11-23T09:30:06Z",
+                 *       "type": "conversation.waiting",
+                 *       "version": 1
+                 *     }
+                 */
                 "application/json": {
                     data: components["schemas"]["WebhookConversation"];
-                    /** @description The header `webhook-id`; the same at every attempt. */
+                    /**
+                     * @description The header `webhook-id`; the same at every attempt.
+                     * @example evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69
+                     */
                     id: string;
                     /**
                      * Format: date-time
                      * @description Time of the event.
+                     * @example 2026-11-23T09:30:06Z
                      */
                     timestamp: string;
                     /** @constant */
@@ -13629,13 +15009,41 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "data": {
+                 *         "bytes": 5120,
+                 *         "error": "Le fichier est protégé par un mot de passe.",
+                 *         "error_code": "encrypted",
+                 *         "filename": "guide-livraison.pdf",
+                 *         "format": "pdf",
+                 *         "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+                 *         "pages_done": 0,
+                 *         "pages_total": null,
+                 *         "pages_unread": [],
+                 *         "replaces": [],
+                 *         "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                 *         "status": "failed",
+                 *         "upload_date": "2026-11-23T09:30:06Z",
+                 *         "warning": null
+                 *       },
+                 *       "id": "evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69",
+                 *       "timestamp": "2026-11-23T09:30:06Z",
+                 *       "type": "document.failed",
+                 *       "version": 1
+                 *     }
+                 */
                 "application/json": {
                     data: components["schemas"]["Document"];
-                    /** @description The header `webhook-id`; the same at every attempt. */
+                    /**
+                     * @description The header `webhook-id`; the same at every attempt.
+                     * @example evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69
+                     */
                     id: string;
                     /**
                      * Format: date-time
                      * @description Time of the event.
+                     * @example 2026-11-23T09:30:06Z
                      */
                     timestamp: string;
                     /** @constant */
@@ -13678,13 +15086,41 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "data": {
+                 *         "bytes": 5120,
+                 *         "error": null,
+                 *         "error_code": null,
+                 *         "filename": "guide-livraison.pdf",
+                 *         "format": "pdf",
+                 *         "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+                 *         "pages_done": 2,
+                 *         "pages_total": 2,
+                 *         "pages_unread": [],
+                 *         "replaces": [],
+                 *         "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                 *         "status": "processed",
+                 *         "upload_date": "2026-11-23T09:30:06Z",
+                 *         "warning": null
+                 *       },
+                 *       "id": "evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69",
+                 *       "timestamp": "2026-11-23T09:30:06Z",
+                 *       "type": "document.processed",
+                 *       "version": 1
+                 *     }
+                 */
                 "application/json": {
                     data: components["schemas"]["Document"];
-                    /** @description The header `webhook-id`; the same at every attempt. */
+                    /**
+                     * @description The header `webhook-id`; the same at every attempt.
+                     * @example evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69
+                     */
                     id: string;
                     /**
                      * Format: date-time
                      * @description Time of the event.
+                     * @example 2026-11-23T09:30:06Z
                      */
                     timestamp: string;
                     /** @constant */
@@ -13727,13 +15163,42 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "data": {
+                 *         "answered": null,
+                 *         "answered_by": null,
+                 *         "attachment": null,
+                 *         "author": "contact",
+                 *         "citations": null,
+                 *         "content": "Combien coûte la livraison à Abidjan ?",
+                 *         "conversation_id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
+                 *         "created_at": "2026-11-23T09:30:08Z",
+                 *         "direction": "inbound",
+                 *         "error_code": null,
+                 *         "id": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1",
+                 *         "model": null,
+                 *         "sent_at": null,
+                 *         "sent_by": null,
+                 *         "skipped_reason": null
+                 *       },
+                 *       "id": "evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69",
+                 *       "timestamp": "2026-11-23T09:30:06Z",
+                 *       "type": "message.received",
+                 *       "version": 1
+                 *     }
+                 */
                 "application/json": {
                     data: components["schemas"]["Message"];
-                    /** @description The header `webhook-id`; the same at every attempt. */
+                    /**
+                     * @description The header `webhook-id`; the same at every attempt.
+                     * @example evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69
+                     */
                     id: string;
                     /**
                      * Format: date-time
                      * @description Time of the event.
+                     * @example 2026-11-23T09:30:06Z
                      */
                     timestamp: string;
                     /** @constant */
@@ -13776,13 +15241,45 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "data": {
+                 *         "conversation_id": null,
+                 *         "created_at": "2026-11-23T09:30:06Z",
+                 *         "currency": "XOF",
+                 *         "customer_name": "Awa Koné",
+                 *         "id": "3f1d2c4b-0c7e-4a53-8a4e-5d2f9b1c5a69",
+                 *         "items": [
+                 *           {
+                 *             "name": "Café moulu 250 g",
+                 *             "product_id": null,
+                 *             "quantity": 2,
+                 *             "unit_price": "2500"
+                 *           }
+                 *         ],
+                 *         "needs_review": false,
+                 *         "number": "3F1D2C4B",
+                 *         "status": "pending",
+                 *         "total_amount": "5000",
+                 *         "updated_at": "2026-11-23T09:30:06Z"
+                 *       },
+                 *       "id": "evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69",
+                 *       "timestamp": "2026-11-23T09:30:06Z",
+                 *       "type": "order.created",
+                 *       "version": 1
+                 *     }
+                 */
                 "application/json": {
                     data: components["schemas"]["OrderDetails"];
-                    /** @description The header `webhook-id`; the same at every attempt. */
+                    /**
+                     * @description The header `webhook-id`; the same at every attempt.
+                     * @example evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69
+                     */
                     id: string;
                     /**
                      * Format: date-time
                      * @description Time of the event.
+                     * @example 2026-11-23T09:30:06Z
                      */
                     timestamp: string;
                     /** @constant */
@@ -13825,13 +15322,45 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "data": {
+                 *         "conversation_id": null,
+                 *         "created_at": "2026-11-23T09:30:06Z",
+                 *         "currency": "XOF",
+                 *         "customer_name": "Awa Koné",
+                 *         "id": "3f1d2c4b-0c7e-4a53-8a4e-5d2f9b1c5a69",
+                 *         "items": [
+                 *           {
+                 *             "name": "Café moulu 250 g",
+                 *             "product_id": null,
+                 *             "quantity": 2,
+                 *             "unit_price": "2500"
+                 *           }
+                 *         ],
+                 *         "needs_review": false,
+                 *         "number": "3F1D2C4B",
+                 *         "status": "confirmed",
+                 *         "total_amount": "5000",
+                 *         "updated_at": "2026-11-23T09:30:06Z"
+                 *       },
+                 *       "id": "evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69",
+                 *       "timestamp": "2026-11-23T09:30:06Z",
+                 *       "type": "order.updated",
+                 *       "version": 1
+                 *     }
+                 */
                 "application/json": {
                     data: components["schemas"]["OrderDetails"];
-                    /** @description The header `webhook-id`; the same at every attempt. */
+                    /**
+                     * @description The header `webhook-id`; the same at every attempt.
+                     * @example evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69
+                     */
                     id: string;
                     /**
                      * Format: date-time
                      * @description Time of the event.
+                     * @example 2026-11-23T09:30:06Z
                      */
                     timestamp: string;
                     /** @constant */
@@ -13874,13 +15403,33 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "data": {
+                 *         "limit": "plan_requests",
+                 *         "most": 2000,
+                 *         "period_end": "2026-12-01T00:00:00Z",
+                 *         "period_start": "2026-11-01T00:00:00Z",
+                 *         "plan": "pro",
+                 *         "used": 2000
+                 *       },
+                 *       "id": "evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69",
+                 *       "timestamp": "2026-11-23T09:30:06Z",
+                 *       "type": "quota.exhausted",
+                 *       "version": 1
+                 *     }
+                 */
                 "application/json": {
                     data: components["schemas"]["QuotaReached"];
-                    /** @description The header `webhook-id`; the same at every attempt. */
+                    /**
+                     * @description The header `webhook-id`; the same at every attempt.
+                     * @example evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69
+                     */
                     id: string;
                     /**
                      * Format: date-time
                      * @description Time of the event.
+                     * @example 2026-11-23T09:30:06Z
                      */
                     timestamp: string;
                     /** @constant */
@@ -13923,13 +15472,33 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "data": {
+                 *         "limit": "plan_requests",
+                 *         "most": 2000,
+                 *         "period_end": "2026-12-01T00:00:00Z",
+                 *         "period_start": "2026-11-01T00:00:00Z",
+                 *         "plan": "pro",
+                 *         "used": 1600
+                 *       },
+                 *       "id": "evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69",
+                 *       "timestamp": "2026-11-23T09:30:06Z",
+                 *       "type": "quota.warning",
+                 *       "version": 1
+                 *     }
+                 */
                 "application/json": {
                     data: components["schemas"]["QuotaReached"];
-                    /** @description The header `webhook-id`; the same at every attempt. */
+                    /**
+                     * @description The header `webhook-id`; the same at every attempt.
+                     * @example evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69
+                     */
                     id: string;
                     /**
                      * Format: date-time
                      * @description Time of the event.
+                     * @example 2026-11-23T09:30:06Z
                      */
                     timestamp: string;
                     /** @constant */
@@ -13972,13 +15541,34 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "data": {
+                 *         "access_until": "2026-12-30T09:30:06Z",
+                 *         "cancel_at": null,
+                 *         "cancel_at_period_end": false,
+                 *         "current_period_end": "2026-12-23T09:30:06Z",
+                 *         "current_period_start": "2026-11-23T09:30:06Z",
+                 *         "plan": "pro",
+                 *         "status": "active"
+                 *       },
+                 *       "id": "evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69",
+                 *       "timestamp": "2026-11-23T09:30:06Z",
+                 *       "type": "subscription.changed",
+                 *       "version": 1
+                 *     }
+                 */
                 "application/json": {
                     data: components["schemas"]["ChangedSubscription"];
-                    /** @description The header `webhook-id`; the same at every attempt. */
+                    /**
+                     * @description The header `webhook-id`; the same at every attempt.
+                     * @example evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69
+                     */
                     id: string;
                     /**
                      * Format: date-time
                      * @description Time of the event.
+                     * @example 2026-11-23T09:30:06Z
                      */
                     timestamp: string;
                     /** @constant */

@@ -36,9 +36,12 @@ otherTabs.onmessage = (event: MessageEvent<unknown>) => {
   if (event.data === "signed-out") forget(false);
 };
 
+/** True when this browser has signed in and not out again, so that a session may be restored. */
+export const hasSession = (): boolean => readStored(HINT_KEY) !== null;
+
 /** Restores the session after a load of the page. Never fails: without an answer the page is signed out. */
 export async function startSession(): Promise<void> {
-  if (readStored(HINT_KEY) === null) {
+  if (!hasSession()) {
     forget(false);
     return;
   }

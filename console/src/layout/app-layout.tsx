@@ -16,9 +16,9 @@ import { OfflineBanner, PaywallBanner } from "./banners";
 import { CompanySwitcher, OtherCompanies } from "./company-switcher";
 import { DeletedCompany } from "./deleted-company";
 import { LazyAccountMenu } from "./lazy-menus";
-import { MAX_SHOWN_WAITING, waitingCount } from "./page";
 import { Sidebar } from "./sidebar";
 import { EmptyState, ErrorState, LoadingState } from "./states";
+import { shownCount, waitingCount } from "./waiting-count";
 
 /** The frame of a company's pages, mounted anew for another company: nothing of the one before may stay. */
 export function AppLayout() {
@@ -118,14 +118,14 @@ function MobileBar() {
         variant="ghost"
         size="icon"
         className="relative"
-        aria-label={waiting === 0 ? layout.menu : `${layout.menu} – ${layout.waiting(waiting)}`}
+        aria-label={waiting.count === 0 ? layout.menu : `${layout.menu} – ${layout.waiting(waiting.count, waiting.has_more)}`}
         aria-expanded={isOpen}
         onClick={() => setOpen(true)}
       >
         <MenuIcon aria-hidden />
-        {waiting > 0 && (
+        {waiting.count > 0 && (
           <span aria-hidden className="absolute top-0 left-5 rounded-full bg-primary px-1 text-[0.625rem] leading-4 font-semibold text-primary-foreground">
-            {waiting > MAX_SHOWN_WAITING ? `${MAX_SHOWN_WAITING}+` : waiting}
+            {shownCount(waiting)}
           </span>
         )}
       </Button>

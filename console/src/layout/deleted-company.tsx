@@ -1,10 +1,12 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { ArchiveRestore } from "lucide-react";
 
 import { call, client } from "@/api/client";
 import { session } from "@/api/session";
 import { useStore } from "@/lib/store";
+import { accountQuery, companyHeader } from "@/session/account";
 import type { OwnProfile } from "@/session/companies";
+import { useFormat } from "@/session/company";
 import { useTexts } from "@/texts";
 import { Button } from "@/ui/button";
 
@@ -17,14 +19,39 @@ interface ProfileState {
   isPending: boolean;
 }
 
-/** All that is left of a deleted company: its restoration, for an owner. */
+/** All that is left of the chosen company, which is deleted: until when, and its restoration, for an owner. */
 export function DeletedCompany({ profile }: { profile: ProfileState }) {
+  const state = useStore(session);
+  if (profile.isPending) return <LoadingState />;
+  const chosen = state.status === "signed-in" ? state.companyId : null;
+  // The API refuses the profile of the account owner while the company is deleted; a colleague's says the role.
+  const company = profile.data?.companies.find(({ id }) => id === chosen) ?? profile.data?.companies[0];
+  if (company === undefined || company.role === "owner") return <Restoration isOther={false} />;
+  return <OfColleague purgeAfter={company.purge_after ?? null} />;
+}
+
+function OfColleague({ purgeAfter }: { purgeAfter: string | null }) {
+  const { layout } = useTexts();
+  const format = useFormat();
+  const text = layout.deleted;
+  return (
+    <EmptyState icon={ArchiveRestore} title={text.title} isWholePage>
+      <p>{text.text}</p>
+      {purgeAfter !== null && <p>{text.until(format.date(purgeAfter))}</p>}
+      <p>{text.askOwner}</p>
+    </EmptyState>
+  );
+}
+
+/** The state of an owner's deleted company, with the way back. `isOther`: while another company is open. */
+export function Restoration({ isOther }: { isOther: boolean }) {
   const { layout } = useTexts();
   const text = layout.deleted;
-  const state = useStore(session);
+  const format = useFormat();
   const queries = useQueryClient();
+  const { data: account } = useQuery(accountQuery(isOther));
   const restore = useMutation({
-    mutationFn: async () => (await call(client.POST("/api/v1/privacy/account/restore"))).data,
+    mutationFn: async () => (await call(client.POST("/api/v1/privacy/account/restore", { params: { header: companyHeader(isOther) } }))).data,
     onSuccess: async () => {
       showDone(text.restored);
       // Data from before the deletion may have changed, and queries were refused while the company was deleted.
@@ -32,27 +59,22 @@ export function DeletedCompany({ profile }: { profile: ProfileState }) {
     },
     meta: { showsError: true },
   });
-  if (profile.isPending) return <LoadingState />;
-  const chosen = state.status === "signed-in" ? state.companyId : null;
-  // The API refuses the profile of the account owner while the company is deleted; a colleague's says the role.
-  const company = profile.data?.companies.find(({ id }) => id === chosen) ?? profile.data?.companies[0];
-  const isOwner = company === undefined || company.role === "owner";
   return (
     <>
       <EmptyState
         icon={ArchiveRestore}
-        title={text.title}
-        isWholePage
+        title={isOther ? text.otherTitle : text.title}
+        isWholePage={!isOther}
         action={
-          isOwner && (
-            <Button isBusy={restore.isPending} onClick={() => restore.mutate()}>
-              {text.restore}
-            </Button>
-          )
+          <Button isBusy={restore.isPending} onClick={() => restore.mutate()}>
+            {text.restore}
+          </Button>
         }
       >
+        {account?.deleted_at != null && <p>{text.since(format.dateTime(account.deleted_at))}</p>}
         <p>{text.text}</p>
-        <p>{isOwner ? text.subscription : text.askOwner}</p>
+        {account?.purge_after != null && <p className="font-medium text-foreground">{text.until(format.date(account.purge_after))}</p>}
+        <p>{text.subscription}</p>
       </EmptyState>
       <FormError error={restore.error} />
     </>

@@ -1,20 +1,17 @@
 import { type ReactNode, useEffect } from "react";
 
 import { cn } from "@/lib/cn";
-import { createStore, useStore } from "@/lib/store";
+import { useStore } from "@/lib/store";
 import { useTexts } from "@/texts";
 
-/** Number of conversations that wait for a person, shown in the page's title and in the navigation. */
-export const waitingCount = createStore(0);
-/** A badge shows no larger number. */
-export const MAX_SHOWN_WAITING = 99;
+import { shownCount, waitingCount } from "./waiting-count";
 
 /** Names the page in the browser's tab, behind the number of conversations that wait. */
 export function useTitle(title: string): void {
   const { common } = useTexts();
   const waiting = useStore(waitingCount);
   useEffect(() => {
-    document.title = `${waiting > 0 ? `(${waiting}) ` : ""}${title} – ${common.product}`;
+    document.title = `${waiting.count > 0 ? `(${shownCount(waiting)}) ` : ""}${title} – ${common.product}`;
   }, [title, waiting, common.product]);
 }
 

@@ -19,12 +19,15 @@ let wanted: Language | null = null;
 /** The loaded texts of each language. The two objects are never replaced; pages add their texts to them. */
 const loaded: Record<Language, Partial<Texts>> = { fr: {}, en: {} };
 const loads = new Map<string, Promise<void>>();
+/** The load of the first language. Texts of pages that are asked for meanwhile wait for it. */
+let start: Promise<void> = Promise.resolve();
 
 const partsOf = (language: Language) => (language === "fr" ? import("./fr") : import("./en"));
 
 /** Loads the language that was chosen, else the browser's. Called once, before the first render. */
 export function startTexts(): Promise<void> {
-  return load(chosenLanguage() ?? (navigator.language.toLowerCase().startsWith("fr") ? "fr" : "en"));
+  start = load(chosenLanguage() ?? (navigator.language.toLowerCase().startsWith("fr") ? "fr" : "en"));
+  return start;
 }
 
 export function chooseLanguage(language: Language): Promise<void> {
@@ -50,7 +53,8 @@ async function load(language: Language): Promise<void> {
 }
 
 /** Loads texts of pages in the present language. What is loaded already costs nothing. */
-export function loadTexts(...names: readonly PageName[]): Promise<void> {
+export async function loadTexts(...names: readonly PageName[]): Promise<void> {
+  await start;
   return loadPages(started(current.get()), names);
 }
 

@@ -176,7 +176,7 @@ impl<S: Send + Sync> FromRequest<S> for CsvFile {
     }
 }
 
-/// Imports approved answers from CSV, with the columns `question`, `answer` and, if wanted, `language`, separated by commas,
+/// Imports approved answers from CSV. The columns are `question`, `answer` and, if wanted, `language`, separated by commas,
 /// semicolons or tabs. A file that is not UTF-8 is sent as `application/octet-stream`. A row with the wording of an
 /// approved answer replaces its text. With a wrong row, nothing is imported: 422 `rows_refused` lists the lines. A file has
 /// at most 1,000 rows.

@@ -133,8 +133,9 @@ impl ChangesQuery {
     }
 }
 
-/// Returns what changed in the company's conversations, messages, documents, orders and activities after a cursor, each
-/// change exactly once. With `If-None-Match`, the answer is 304 when nothing did. With `wait`, the call waits for a change.
+/// Returns what changed in the company after a cursor, each change exactly once. Changes are those of conversations,
+/// messages, documents, orders and activities. With `If-None-Match`, the answer is 304 when nothing did. With `wait`, the
+/// call waits for a change.
 #[utoipa::path(
     get, path = "/api/v1/changes", tag = "changes",
     params(

@@ -12,7 +12,7 @@ use serde_json::json;
 use shared::{
     activities::{self, Activity, ActivityStatus},
     auth::{AuditedRead, Caller, SupportUser, VerificationKeys},
-    conversations::{self, ConversationFilter, ConversationItem, ConversationListing},
+    conversations::{self, ConversationFilter, ConversationItem, ConversationListing, WaitingCount},
     db::{Db, TenantTx},
     error::Result,
     feedback::{self, Feedback, NewFeedback},
@@ -21,7 +21,7 @@ use shared::{
     idempotency::{self, IdempotencyKey, IdempotencyOutcome},
     input,
     jobs::ReplyMessage,
-    messages::{self, Author, Message, MessageFilter, MessageListing, NewMessage},
+    messages::{self, Author, Message, MessageFilter, MessageItem, MessageListing, NewMessage},
     paging::{List, ListParams, ListParamsOf},
     queue::Queue,
     rate_limits::RateLimits,
@@ -71,6 +71,7 @@ impl HttpFunction for Deps {
             .routes(routes!(list_unread))
             .routes(routes!(give_feedback))
             .routes(routes!(list_conversations))
+            .routes(routes!(count_waiting))
             .routes(routes!(take_over))
             .routes(routes!(release))
             .routes(routes!(reply))
@@ -80,20 +81,20 @@ impl HttpFunction for Deps {
 /// Returns a page of the messages, newest first.
 #[utoipa::path(
     get, path = "/api/v1/messages", tag = "conversations", params(MessageFilter, ListParamsOf<MessageListing>),
-    responses((status = 200, body = List<Message>)),
+    responses((status = 200, body = List<MessageItem>)),
 )]
 async fn list(
     caller: Caller<SupportUser>,
     State(db): State<Db>,
     Query(filter): Query<MessageFilter>,
     Query(params): Query<ListParams>,
-) -> Result<List<Message>> {
+) -> Result<List<MessageItem>> {
     let paging = params.validate::<MessageListing>()?;
     let read = match filter.conversation() {
         Some(id) => AuditedRead::of("messages.read", "conversation", id),
         None => AuditedRead::of_tenant("messages.read"),
     };
-    caller.read_tx(&db, read, async |tx| messages::list(tx, &filter, &paging).await).await
+    caller.read_tx(&db, read, async |tx| messages::list(tx, caller.user, &filter, &paging).await).await
 }
 
 /// Returns a page of the questions without an answer, newest first. A question that the documents did not answer can be
@@ -143,6 +144,15 @@ async fn list_conversations(
     let paging = params.validate::<ConversationListing>()?;
     let read = AuditedRead::of_tenant("conversations.read");
     caller.read_tx(&db, read, async |tx| conversations::list(tx, &filter, &paging).await).await
+}
+
+/// Counts the conversations that wait for a person, up to 99: those that the list shows with `waiting=true`.
+#[utoipa::path(
+    get, path = "/api/v1/conversations/waiting-count", tag = "conversations",
+    responses((status = 200, body = Envelope<WaitingCount>)),
+)]
+async fn count_waiting(caller: Caller<SupportUser>, State(db): State<Db>) -> Result<Data<WaitingCount>> {
+    db.tenant_tx(caller.tenant(), async |tx| Ok(Data(conversations::count_waiting(tx).await?))).await
 }
 
 /// Takes a conversation over. The bot does not answer it until a person releases it, or until no person of the
@@ -291,7 +301,7 @@ async fn write_reply(tx: &mut TenantTx, caller: &Caller<SupportUser>, id: Uuid, 
 
 /// Takes a conversation over, or restarts the time of the takeover. Records an activity only for a new takeover.
 async fn take_over_and_record(tx: &mut TenantTx, caller: &Caller<SupportUser>, id: Uuid) -> Result<()> {
-    if conversations::take_over(tx, id).await? {
+    if conversations::take_over(tx, id, caller.user).await? {
         let title = "A person of the company has taken over";
         let activity = Activity::for_conversation(id, "conversation_taken_over", title, ActivityStatus::Info);
         activities::record(tx, &activity.with_metadata(json!({ "user_id": caller.user }))).await?;

@@ -13,11 +13,12 @@ use shared::{
     error::Result,
     function::{Function, HttpFunction},
     http::{Accepted, Data, Envelope, NoContent, Path, Query},
+    paging::{List, ListParams, ListParamsOf},
     privacy::{
         account::{self, AccountState},
         contacts::{self, ContactDeletion, ContactExport, DeletionStep},
         departure,
-        exports::{self, Download, Export},
+        exports::{self, Download, Export, ExportListing},
     },
     queue::Queue,
     rate_limits::RateLimits,
@@ -65,14 +66,28 @@ impl HttpFunction for Deps {
 
     fn routes() -> OpenApiRouter<Self> {
         OpenApiRouter::new()
-            .routes(routes!(request_export))
+            .routes(routes!(list_exports, request_export))
             .routes(routes!(show_export))
-            .routes(routes!(delete_account))
+            .routes(routes!(show_account, delete_account))
             .routes(routes!(restore_account))
             .routes(routes!(leave))
             .routes(routes!(export_contact))
             .routes(routes!(delete_contact))
     }
+}
+
+/// Returns a page of the company's exports, newest first, without links: the route of one export issues them.
+#[utoipa::path(
+    get, path = "/api/v1/privacy/exports", tag = "privacy", params(ListParamsOf<ExportListing>),
+    responses((status = 200, body = List<Export>)),
+)]
+async fn list_exports(
+    caller: Caller<AccountUser>,
+    State(db): State<Db>,
+    Query(params): Query<ListParams>,
+) -> Result<List<Export>> {
+    let paging = params.validate::<ExportListing>()?;
+    db.tenant_tx(caller.tenant(), async |tx| exports::list(tx, &paging).await).await
 }
 
 /// Requests an export of all that the company stores: a ZIP archive of one JSON Lines file for each table and of the
@@ -135,6 +150,16 @@ async fn show_export(
         export.download = Some(Download { url, expires_at });
     }
     Ok(Data(export))
+}
+
+/// Returns the state of the company's account. A deleted one has the time of the deletion, and the time until which it
+/// can be restored. An owner of several companies who names none gets the deleted one.
+#[utoipa::path(
+    get, path = "/api/v1/privacy/account", tag = "privacy",
+    responses((status = 200, body = Envelope<AccountState>)),
+)]
+async fn show_account(caller: Caller<ReturningAccountUser>, State(db): State<Db>) -> Result<Data<AccountState>> {
+    db.tenant_tx(caller.tenant(), async |tx| account::state(tx).await.map(Data)).await
 }
 
 /// Deletes the account of the company. From this moment on only sign-in and the restoration work, nothing is answered for

@@ -50,8 +50,8 @@ impl HttpFunction for Deps {
     }
 }
 
-/// Returns the profile of the signed-in user, with the state of the subscription, the requests that are left, and the
-/// companies that the user may open.
+/// Returns the profile of the signed-in user. With it come the state of the subscription, the requests that are left, and
+/// the companies that the user may open.
 #[utoipa::path(
     get, path = "/api/v1/profiles/me", tag = "profile",
     responses((status = 200, body = Envelope<OwnProfile>), (status = 404)),

@@ -190,11 +190,11 @@ impl Request<'_> {
         let mut about = self.operation["description"].as_str().unwrap_or_default().to_owned();
         let responses = self.operation["responses"].as_object().into_iter().flatten();
         let successes = responses.filter(|(status, _)| status.starts_with('2'));
-        let answers = successes.filter_map(|(status, response)| {
+        let mut answers = successes.filter_map(|(status, response)| {
             let (kind, media) = response["content"].as_object()?.iter().next()?;
             Some((status, kind, &media["example"]))
         });
-        let answer = answers.last();
+        let answer = answers.next_back();
         if let Some((status, kind, example)) = answer {
             let (language, example) = match example {
                 Value::String(text) => ("", text.trim_end().to_owned()),

@@ -11,11 +11,10 @@ use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use aws_sdk_sqs::types::QueueAttributeName;
 use futures::future::join_all;
 use serde_json::Value;
-use shared::storage::tenant_prefix;
+use shared::{settings::SettingsRead, storage::tenant_prefix};
 use uuid::Uuid;
 
 use super::{Target, report::Outcome};
-use crate::functions;
 
 /// Advice when AWS refuses the credentials, or there are none.
 const CREDENTIALS: &str = "Put AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN and AWS_REGION of the deployment's \
@@ -120,13 +119,13 @@ where
 }
 
 /// Asks each queue that a function knows, and its queue of dead letters. Nothing is sent: a message would wake a worker.
-pub(super) async fn check_queues(target: &Target) -> Vec<Outcome> {
+pub(super) async fn check_queues(target: &Target, read: &[(&'static str, SettingsRead)]) -> Vec<Outcome> {
     let config = match config(target) {
         Ok(config) => config,
         Err(outcome) => return vec![outcome],
     };
-    let read = functions::ALL.iter().flat_map(|function| function.settings_with(target.settings.clone()).names());
-    let names: BTreeSet<_> = read.filter(|name| name.ends_with("_QUEUE_URL")).collect();
+    let names = read.iter().flat_map(|(_, read)| read.names());
+    let names: BTreeSet<_> = names.filter(|name| name.ends_with("_QUEUE_URL")).collect();
     let client = aws_sdk_sqs::Client::new(&config);
     let checks = names.into_iter().map(|name| check_queue(&client, name, target.get(name)));
     join_all(checks).await.into_iter().flatten().collect()

@@ -89,7 +89,8 @@ pub(super) async fn check_sealed_keys(target: &Target) -> Vec<Outcome> {
         Ok(found) => found.outcomes(),
         Err(error) => {
             let reason = error.source.as_deref().map_or_else(|| error.message.clone(), |source| logging::chain(source));
-            vec![Outcome::skipped(format!("the sealed keys cannot be read: {reason}"))]
+            let advice = "Does SYSTEM_DATABASE_URL answer? --timeout does not change the 3 s for a connection.";
+            vec![Outcome::error(format!("the sealed keys cannot be read: {reason}"), advice)]
         }
     }
 }

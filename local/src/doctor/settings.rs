@@ -49,15 +49,14 @@ pub(super) async fn add_secrets(target: &mut Target) -> Vec<Outcome> {
 }
 
 /// What each function reads of the settings.
-fn read_by_functions(settings: &SettingsMap) -> Vec<(&'static str, SettingsRead)> {
+pub(super) fn read_by_functions(settings: &SettingsMap) -> Vec<(&'static str, SettingsRead)> {
     functions::ALL.iter().map(|function| (function.name, function.settings_with(settings.clone()))).collect()
 }
 
 /// Checks that each function would start with these settings.
-pub(super) fn check(target: &Target) -> Vec<Outcome> {
-    let read = read_by_functions(&target.settings);
+pub(super) fn check(target: &Target, read: &[(&'static str, SettingsRead)]) -> Vec<Outcome> {
     let mut readers = BTreeMap::<&str, Vec<&str>>::new();
-    for (function, read) in &read {
+    for (function, read) in read {
         for problem in &read.problems {
             readers.entry(problem).or_default().push(function);
         }
@@ -104,8 +103,8 @@ fn advice(problem: &str, functions: &[&str], described: &BTreeMap<String, String
 }
 
 /// The secrets among the settings, in each form in which a text could show them, the longest first.
-pub(super) fn secret_values(settings: &SettingsMap) -> Vec<String> {
-    let specs: BTreeSet<_> = read_by_functions(settings).into_iter().flat_map(|(_, read)| read.specs).collect();
+pub(super) fn secret_values(settings: &SettingsMap, read: &[(&'static str, SettingsRead)]) -> Vec<String> {
+    let specs: BTreeSet<_> = read.iter().flat_map(|(_, read)| &read.specs).collect();
     let mut secrets = BTreeSet::new();
     for spec in specs {
         let Some(value) = settings.get(spec.name).map(|value| value.trim()) else { continue };
@@ -153,7 +152,8 @@ mod tests {
             ("STRIPE_SECRET_KEY", "sk_test_1234"),
             ("ENVIRONMENT", "production"),
         ];
-        let secrets = secret_values(&settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        let settings: SettingsMap = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let secrets = secret_values(&settings, &read_by_functions(&settings));
         for secret in ["p%40ss-word", "p@ss-word", "first-secret", "second-secret", "c2VjcmV0LWtleQ==", "sk_test_1234"]
         {
             assert!(secrets.iter().any(|found| found == secret), "{secret}: {secrets:?}");

@@ -298,10 +298,11 @@ impl<'p> Run<'p> {
             Event::PartsDue { contact } => self.make_parts_due(contact).await,
             Event::TakeOver { contact } => {
                 let conversation = self.conversation(contact)?;
+                let SeededTenant { customer, owner, .. } = self.tenant;
                 let taken = self
                     .product
                     .db
-                    .tenant_tx(self.tenant.customer, async |tx| conversations::take_over(tx, conversation).await);
+                    .tenant_tx(customer, async |tx| conversations::take_over(tx, conversation, owner).await);
                 taken.await.map(drop).map_err(api)
             }
             Event::Release { contact } => {

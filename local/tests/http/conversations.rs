@@ -9,6 +9,7 @@ use super::support::{App, TenantUser, TestRequest, create_queue};
 
 const CONVERSATIONS: &str = "/api/v1/conversations";
 const MESSAGES: &str = "/api/v1/messages";
+const WAITING_COUNT: &str = "/api/v1/conversations/waiting-count";
 
 /// A product without a reply worker, so that messages in the reply queue stay there, and one company.
 struct InboxFixture {
@@ -81,7 +82,7 @@ async fn conversations_are_listed_with_their_unanswered_messages() {
         "id": first, "channel": "whatsapp", "contact_id": "132", "user_phone": "+2250700000132", "display_name": "Awa",
         "language": "fr", "handler": "bot", "handover_reason": null, "handover_until": null, "opted_out_at": null,
         "last_message_at": all["data"][0]["last_message_at"], "last_message": "Vous êtes là ?", "unanswered": 2,
-        "waiting_reason": null,
+        "waiting_reason": null, "handled_by": null,
         "created_at": all["data"][0]["created_at"],
     });
     assert_eq!(all["data"][0], expected);
@@ -174,6 +175,132 @@ async fn conversations_are_searched_and_filtered_by_waiting_messages() {
         let answer = company.app.get(&format!("{CONVERSATIONS}?{query}")).by(&company.support).await;
         answer.invalid_fields(&[field]);
     }
+}
+
+/// The ids of the conversations that a list with this query shows to the support user, in its order.
+async fn listed_ids(company: &InboxFixture, query: &str) -> Vec<Uuid> {
+    let list = company.app.get(&format!("{CONVERSATIONS}?{query}")).by(&company.support).await.json_body(200);
+    assert_eq!(list["meta"]["total"], list["data"].as_array().unwrap().len(), "{query}");
+    list["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().parse().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_conversation_waits_from_the_handover_until_a_person_answers_and_when_the_contact_writes_again() {
+    let company = InboxFixture::start().await;
+    let count = async || company.app.get(WAITING_COUNT).by(&company.support).await.data(200);
+    let change = async |id: Uuid, change: &str| {
+        company.app.sql(&format!("update conversations set {change} where id = '{id}'")).await;
+    };
+    let with_bot = company.receive("131", "Bonjour").await;
+    let handed_over = company.receive("132", "Je veux un conseiller").await;
+    let taken = company.receive("133", "Bonsoir").await;
+    assert_eq!(count().await, json!({ "count": 0, "has_more": false }));
+    assert_eq!(listed_ids(&company, "waiting=true").await, Vec::<Uuid>::new());
+
+    // The notice of a handover answers the message that asked for it.
+    change(handed_over, "handler = 'human', handover_reason = 'keyword', handover_until = now() + interval '1 hour'")
+        .await;
+    company
+        .app
+        .sql(&format!("update messages set skipped_reason = 'courtesy' where conversation_id = '{handed_over}'"))
+        .await;
+    company.call(taken, "takeover").await.data(200);
+    assert_eq!(
+        listed_ids(&company, "waiting=true").await,
+        [taken, handed_over],
+        "nobody has answered the one that was taken"
+    );
+    assert_eq!(listed_ids(&company, "waiting=false").await, [with_bot]);
+    assert_eq!(listed_ids(&company, "waiting=true&search=0000132").await, [handed_over]);
+    assert_eq!(count().await, json!({ "count": 2, "has_more": false }));
+
+    company.reply(taken, "Bonsoir !").await.data(201);
+    assert_eq!(listed_ids(&company, "waiting=true").await, [handed_over]);
+    // A handover that nobody took waits also after its time; a takeover that has ended leaves what comes to the bot.
+    change(handed_over, "handover_until = now() - interval '1 hour'").await;
+    company.receive("133", "Vous êtes là ?").await;
+    assert_eq!(listed_ids(&company, "waiting=true").await, [taken, handed_over]);
+    change(taken, "handover_until = now() - interval '1 second'").await;
+    assert_eq!(listed_ids(&company, "waiting=true").await, [handed_over]);
+    assert_eq!(count().await, json!({ "count": 1, "has_more": false }));
+
+    company.call(handed_over, "release").await.data(200);
+    assert_eq!(count().await, json!({ "count": 0, "has_more": false }));
+    let refused = company.app.get(&format!("{CONVERSATIONS}?waiting=perhaps")).by(&company.support).await;
+    refused.invalid_fields(&["waiting"]);
+}
+
+#[tokio::test]
+async fn the_count_of_what_waits_ends_at_99_and_is_the_companys_own() {
+    let company = InboxFixture::start().await;
+    let other = company.app.sign_up("Chez Koffi").await;
+    let wait = |first: u32, last: u32| {
+        format!(
+            "insert into conversations (customer_id, contact_id, handler, handover_reason, handover_until)
+             select '{}', n::text, 'human', 'model', now() from generate_series({first}, {last}) n",
+            company.owner.customer_id
+        )
+    };
+    let count = async || company.app.get(WAITING_COUNT).by(&company.owner).await.data(200);
+    company.app.sql(&wait(1, 99)).await;
+    assert_eq!(count().await, json!({ "count": 99, "has_more": false }));
+    company.app.sql(&wait(100, 140)).await;
+    assert_eq!(count().await, json!({ "count": 99, "has_more": true }));
+
+    assert_eq!(company.app.get(WAITING_COUNT).by(&other).await.data(200), json!({ "count": 0, "has_more": false }));
+    let theirs = company.app.get(&format!("{CONVERSATIONS}?waiting=true")).by(&other).await;
+    assert_eq!(theirs.data(200), json!([]));
+    company.app.get(WAITING_COUNT).await.refused(401, "unauthorized");
+}
+
+#[tokio::test]
+async fn a_conversation_names_the_member_who_has_it() {
+    let company = InboxFixture::start().await;
+    let id = company.receive("132", "Bonjour").await;
+    let path = format!("{CONVERSATIONS}?conversation_id={id}");
+    let handled_by = async || company.app.get(&path).by(&company.owner).await.data(200)[0]["handled_by"].clone();
+    assert_eq!(handled_by().await, Value::Null);
+
+    let taken = company.call(id, "takeover").await.data(200);
+    let support = json!({ "id": company.support.user_id, "name": company.support.email });
+    assert_eq!((&taken["handled_by"], handled_by().await), (&support, support.clone()));
+
+    let name = json!({ "full_name": "Awa Koné" });
+    company.app.call(Method::PATCH, "/api/v1/profiles/me").by(&company.owner).json(&name).await.data(200);
+    let reply = company.app.post(&format!("{CONVERSATIONS}/{id}/reply")).by(&company.owner);
+    reply.json(&json!({ "text": "Bonjour" })).await.data(201);
+    assert_eq!(handled_by().await, json!({ "id": company.owner.user_id, "name": "Awa Koné" }), "who writes has it");
+
+    company.call(id, "takeover").await.data(200);
+    let member = format!("/api/v1/customers/me/members/{}", company.support.user_id);
+    company.app.delete(&member).by(&company.owner).await.no_content();
+    assert_eq!(handled_by().await, json!({ "id": company.support.user_id, "name": null }), "who has left has no name");
+
+    let release = company.app.post(&format!("{CONVERSATIONS}/{id}/release")).by(&company.owner);
+    assert_eq!(release.await.data(200)["handled_by"], Value::Null);
+    let stored = "select count(*) from conversations where handled_by is not null";
+    assert_eq!(company.app.number(stored).await, 0);
+}
+
+#[tokio::test]
+async fn messages_show_the_feedback_of_the_caller_and_of_nobody_else() {
+    let company = InboxFixture::start().await;
+    let id = company.receive("132", "Bonjour").await;
+    let rated = company.app.store_bot_message(&company.owner, id, "La livraison est gratuite.").await;
+    let unrated = company.app.store_bot_message(&company.owner, id, "Bienvenue").await;
+    let opinion = json!({ "is_helpful": false, "comment": "Elle coûte 1 500 F CFA." });
+    let feedback = company.app.post(&format!("{MESSAGES}/{rated}/feedback")).by(&company.support);
+    feedback.json(&opinion).await.data(200);
+    let own_feedback = async |reader: &TenantUser| {
+        let list = company.app.get(&format!("{MESSAGES}?conversation_id={id}")).by(reader).await.data(200);
+        let list = list.as_array().unwrap().clone();
+        let of = |message: Uuid| list.iter().find(|one| one["id"] == json!(message)).unwrap()["own_feedback"].clone();
+        [of(rated), of(unrated)]
+    };
+    assert_eq!(own_feedback(&company.support).await, [opinion, Value::Null]);
+    assert_eq!(own_feedback(&company.owner).await, [Value::Null, Value::Null]);
+    let other = company.app.sign_up("Chez Koffi").await;
+    assert_eq!(company.app.get(MESSAGES).by(&other).await.data(200), json!([]));
 }
 
 #[tokio::test]

@@ -172,21 +172,26 @@ async fn the_docs_page_shows_examples_next_calls_and_roles_also_on_a_phone() {
     browser.close().await;
 }
 
+/// The ids that /docs gives to the operations of openapi.json: method and path.
+fn operation_ids() -> Vec<String> {
+    let document: Value = serde_json::from_slice(&repository_file("openapi.json")).unwrap();
+    let paths = document["paths"].as_object().unwrap().iter();
+    paths
+        .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| format!("{method}-{path}")))
+        .collect()
+}
+
 #[tokio::test]
 async fn the_docs_page_lists_and_calls_the_api_in_a_browser() {
     let Some(mut browser) = Browser::start().await else { return };
     let app = App::start().await;
     let docs = format!("{}/docs", app.stack.base_url());
 
+    // The list of operations is hidden on a narrow screen.
+    browser.resize(1280, 900).await;
     browser.open(&format!("{docs}#get-/health")).await;
     browser.wait_for("document.querySelectorAll('details.operation').length > 0").await;
-    let document: Value = serde_json::from_slice(&repository_file("openapi.json")).unwrap();
-    let mut expected: Vec<_> = document["paths"]
-        .as_object()
-        .unwrap()
-        .iter()
-        .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| format!("{method}-{path}")))
-        .collect();
+    let mut expected = operation_ids();
     let shown = browser.evaluate("[...document.querySelectorAll('details.operation')].map((card) => card.id)").await;
     let mut shown: Vec<String> = serde_json::from_value(shown).unwrap();
     expected.sort();

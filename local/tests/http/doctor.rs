@@ -1,6 +1,6 @@
 //! `cargo doctor` on a running product: a good one has no errors, and each fault is named with what to do.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use chrono::TimeDelta;
 use local::{
@@ -16,6 +16,7 @@ use local_postgres::free_port;
 use reqwest::Url;
 use serde_json::{Value, json};
 use shared::{clock, settings::SettingsMap};
+use tokio::process::Command;
 use uuid::Uuid;
 
 use super::support::{App, FakeSupabase};
@@ -54,8 +55,10 @@ fn assert_fault(report: &Report, check: &str, status: Status, words: &str) {
 }
 
 /// Runs the program `lisa doctor` with no other environment, and returns its exit code and its output.
-fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let output = Command::new(lisa_program().unwrap()).arg("doctor").args(arguments).env_clear().output().unwrap();
+async fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    // The product runs on this test's only thread, so the wait must not block it.
+    let mut command = Command::new(lisa_program().unwrap());
+    let output = command.arg("doctor").args(arguments).env_clear().output().await.unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
@@ -126,14 +129,14 @@ async fn the_program_ends_with_0_or_1_and_shows_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let file = write_env_file(folder.path(), &changed(&app, &[("LISA_TYPO", "1")]));
 
-    let (code, json, errors) = run(&["--env-file", &file, "--json"]);
+    let (code, json, errors) = run(&["--env-file", &file, "--json"]).await;
     assert_eq!((code, errors.as_str()), (Some(0), ""), "{json}");
     let report: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(report["errors"], 0, "{json}");
     assert!(json.contains("no function reads LISA_TYPO") && json.contains("AWS_ENDPOINT_URL is set"), "{json}");
 
     let wrong = changed(&app, &[("DATABASE_URL", "postgresql://lisa_app:hunter2-hunter2@127.0.0.1:1/lisa")]);
-    let (code, text, errors) = run(&["--env-file", &write_env_file(folder.path(), &wrong)]);
+    let (code, text, errors) = run(&["--env-file", &write_env_file(folder.path(), &wrong)]).await;
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("nothing listens on 127.0.0.1:1"), "{text}");
     assert!(errors.contains("found an error"), "{errors}");
@@ -157,17 +160,17 @@ async fn the_program_finds_the_local_stack_and_says_so_when_it_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     let demo = folder.path().join("demo.json");
     let demo = demo.to_str().unwrap();
-    let (code, _, errors) = run(&["--local", "--demo", demo]);
+    let (code, _, errors) = run(&["--local", "--demo", demo]).await;
     assert_eq!(code, Some(1));
     assert!(errors.contains("is `cargo dev` running?"), "{errors}");
 
     let settings = json!({ "base_url": app.stack.base_url(), "settings": changed(&app, &[]) });
     fs::write(folder.path().join("settings.json"), settings.to_string()).unwrap();
-    let (code, text, errors) = run(&["--local", "--demo", demo]);
+    let (code, text, errors) = run(&["--local", "--demo", demo]).await;
     assert_eq!(code, Some(0), "{text}{errors}");
     assert!(text.contains(&format!("{} answers", app.stack.base_url())), "{text}");
 
-    let (code, _, errors) = run(&["--env-file", folder.path().join("none.env").to_str().unwrap()]);
+    let (code, _, errors) = run(&["--env-file", folder.path().join("none.env").to_str().unwrap()]).await;
     assert_eq!(code, Some(1));
     assert!(errors.contains("none.env cannot be read"), "{errors}");
 }

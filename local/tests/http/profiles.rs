@@ -53,7 +53,10 @@ async fn a_profile_has_the_name_the_subscription_and_the_requests_left() {
         "subscription_status": "free", "subscription_tier": null, "subscription_current_period_end": null,
         "credits_remaining": 8, "created_at": shown["created_at"], "updated_at": shown["updated_at"],
         "companies": [
-            { "id": owner.customer_id, "name": "Comptoir Baobab", "role": "owner", "status": "active" },
+            {
+                "id": owner.customer_id, "name": "Comptoir Baobab", "role": "owner", "status": "active",
+                "purge_after": null,
+            },
         ],
         "is_administrator": false,
     });

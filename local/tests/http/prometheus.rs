@@ -137,10 +137,11 @@ async fn prometheus_has_every_metric_of_the_dashboard_and_answers_every_query() 
             fixture.app.get("/health").await.json_body(200);
             fixture.deliver_text(8, "Bonjour").await;
             let values = prometheus.query(&asked).await;
-            (!values.is_empty() && values.iter().all(|value| value.is_finite())).then_some(values)
+            // A function without an event in these seconds has no duration.
+            values.iter().any(|value| value.is_finite()).then_some(values)
         })
         .await;
-        assert!(values.iter().all(|value| *value >= 0.0), "{asked}: {values:?}");
+        assert!(values.iter().all(|value| *value >= 0.0 || value.is_nan()), "{asked}: {values:?}");
     }
 
     let names = prometheus.names().await;

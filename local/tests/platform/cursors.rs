@@ -74,7 +74,7 @@ impl Walk {
             }
             Self::Messages(sort) => {
                 let paging = paging::<MessageListing>(sort, limit, cursor);
-                messages::list(tx, &MessageFilter::default(), &paging).await.map(shown)
+                messages::list(tx, Uuid::nil(), &MessageFilter::default(), &paging).await.map(shown)
             }
             Self::Conversations(sort) => {
                 let paging = paging::<ConversationListing>(sort, limit, cursor);

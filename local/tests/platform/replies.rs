@@ -302,11 +302,11 @@ async fn deliveries_during_a_reply_send_one_message_to_the_leases_end_and_are_re
 async fn a_handover_that_ends_during_a_send_leaves_what_waits_to_the_bot() {
     let mut harness = ReplyWorkerHarness::start().await;
     let conversation = harness.receive(1).await;
-    let tenant = harness.tenant.customer;
+    let SeededTenant { customer, owner, .. } = harness.tenant;
     let handed_over: Result<_, ApiError> = harness
         .db
-        .tenant_tx(tenant, async |tx| {
-            conversations::take_over(tx, conversation).await?;
+        .tenant_tx(customer, async |tx| {
+            conversations::take_over(tx, conversation, owner).await?;
             Ok(orders::notify(tx, conversation, "Votre commande est en préparation.").await?)
         })
         .await;

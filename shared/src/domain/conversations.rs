@@ -35,7 +35,10 @@ pub use lease::{
     release, release_and_reschedule,
 };
 pub use limits::{ContactLimits, ReachedLimit, count_answer};
-pub use list::{Channel, ConversationFilter, ConversationItem, ConversationListing, get, list};
+pub use list::{
+    Channel, ConversationFilter, ConversationItem, ConversationListing, HandlingMember, WaitingCount, count_waiting,
+    get, list,
+};
 pub use wake::{make_reply_job_due, wake_reply_worker};
 
 /// Time after which maintenance runs a reply job. The reply queue comes first; maintenance, only if the queue's message

@@ -1,5 +1,7 @@
 //! `feedback`: ratings of the bot's answers by members of the tenant, helpful or not.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -44,6 +46,34 @@ pub struct Feedback {
     is_helpful: bool,
     comment: Option<String>,
     updated_at: DateTime<Utc>,
+}
+
+/// The caller's own rating of a message.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "is_helpful": false, "comment": "The price is out of date." }))]
+pub struct OwnFeedback {
+    is_helpful: bool,
+    comment: Option<String>,
+}
+
+/// Returns the feedback that `user` gave on `messages`, by the messages' ids.
+///
+/// # Errors
+/// Fails when the statement fails.
+pub async fn find_own(tx: &mut TenantTx, user: Uuid, messages: &[Uuid]) -> sqlx::Result<HashMap<Uuid, OwnFeedback>> {
+    let rows = sqlx::query!(
+        r#"
+        select message_id, is_helpful, comment from feedback
+        where customer_id = $1 and user_id = $2 and message_id = any ($3)
+        "#,
+        tx.tenant(),
+        user,
+        messages
+    )
+    .fetch_all(tx)
+    .await?;
+    let own = |is_helpful, comment| OwnFeedback { is_helpful, comment };
+    Ok(rows.into_iter().map(|row| (row.message_id, own(row.is_helpful, row.comment))).collect())
 }
 
 /// Stores a member's feedback on an answer of the bot. A member's later feedback on the message replaces the earlier

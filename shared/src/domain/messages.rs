@@ -16,7 +16,7 @@ use crate::{
 };
 
 pub(crate) use list::Phone;
-pub use list::{Message, MessageFilter, MessageListing, get, list};
+pub use list::{Message, MessageFilter, MessageItem, MessageListing, get, list};
 
 /// Expands to a checked query, or to [`list_page!`](crate::paging::list_page), in whose SQL `PENDING` is the condition
 /// for messages that wait for an answer. The partial index `messages_unanswered_idx`, the SQL function

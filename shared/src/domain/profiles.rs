@@ -18,7 +18,7 @@ use crate::{
     error::ApiError,
     input,
     outbound::TenantUrl,
-    tenants,
+    privacy, tenants,
 };
 
 /// The profile of a user.
@@ -77,6 +77,7 @@ pub struct OwnProfile {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60", "name": "Comptoir Baobab", "role": "owner", "status": "active",
+    "purge_after": null,
 }))]
 pub struct OwnCompany {
     /// Identifier of the company, for the header `X-Customer-Id`.
@@ -87,6 +88,9 @@ pub struct OwnCompany {
     pub role: String,
     /// `active`, `suspended` or `deleted`.
     pub status: String,
+    /// Time until which an owner can restore a deleted company. Then everything is deleted for good. Null unless the
+    /// company is deleted.
+    pub purge_after: Option<DateTime<Utc>>,
 }
 
 /// Most companies that are shown of one user.
@@ -105,7 +109,8 @@ pub async fn memberships(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<(Vec<Own
                 when customers.deleted_at is not null then 'deleted'
                 when customers.suspended_at is not null then 'suspended'
                 else 'active'
-            end as "status!"
+            end as "status!",
+            customers.deleted_at + make_interval(secs => $3) as purge_after
         from customer_members member
         join customers on customers.id = member.customer_id
         where member.user_id = $1
@@ -113,7 +118,8 @@ pub async fn memberships(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<(Vec<Own
         limit $2
         "#,
         user,
-        MAX_OWN_COMPANIES
+        MAX_OWN_COMPANIES,
+        privacy::account::GRACE.as_seconds_f64()
     )
     .fetch_all(&mut *tx)
     .await?;

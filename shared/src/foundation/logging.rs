@@ -64,8 +64,10 @@ where
     tracing_subscriber::registry().with(beside).with(filter).with(json)
 }
 
-/// Receives each line of a metric.
-static METRIC_WRITER: OnceLock<Box<dyn Fn(&str) + Send + Sync>> = OnceLock::new();
+/// A receiver of the lines of metrics.
+type MetricWriter = Box<dyn Fn(&str) + Send + Sync>;
+
+static METRIC_WRITER: OnceLock<MetricWriter> = OnceLock::new();
 
 /// Sends the lines of metrics to `write`; only the first call in a process has an effect. A process that never calls it
 /// drops them: an operator's command has no metrics.

@@ -301,6 +301,12 @@ pub struct List<T> {
 }
 
 impl<T> List<T> {
+    /// Returns the rows of the page.
+    #[must_use]
+    pub fn rows(&self) -> &[T] {
+        &self.data
+    }
+
     /// The page with each row converted.
     pub fn map<U>(self, convert: impl FnMut(T) -> U) -> List<U> {
         List { success: self.success, data: self.data.into_iter().map(convert).collect(), meta: self.meta }
@@ -380,8 +386,8 @@ macro_rules! list_page {
     (@places [$a:expr, $b:expr, $c:expr, $d:expr] $list:tt $($keys:tt)*) => {
         $crate::paging::list_page!(@keys $list [$a, $b, $c, $d,] ("$6" "$7" "$8" "$9") $($keys)*)
     };
-    (@places [$a:expr, $b:expr, $c:expr, $d:expr, $e:expr, $f:expr] $list:tt $($keys:tt)*) => {
-        $crate::paging::list_page!(@keys $list [$a, $b, $c, $d, $e, $f,] ("$8" "$9" "$10" "$11") $($keys)*)
+    (@places [$a:expr, $b:expr, $c:expr, $d:expr, $e:expr, $f:expr, $g:expr] $list:tt $($keys:tt)*) => {
+        $crate::paging::list_page!(@keys $list [$a, $b, $c, $d, $e, $f, $g,] ("$9" "$10" "$11" "$12") $($keys)*)
     };
     (@keys $list:tt $bind:tt $places:tt
         order: [$($sort:tt: $column:tt $sql_type:tt $type:ty = $field:ident),+ $(,)?],

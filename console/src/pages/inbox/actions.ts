@@ -6,7 +6,7 @@ import { showDone } from "@/layout/toasts";
 import { useTexts } from "@/texts";
 
 import { type Draft, dropDraft } from "./drafts";
-import { storeConversation, storeMessage, takeoversQuery } from "./queries";
+import { type Message, storeConversation, storeFeedback, storeMessage } from "./queries";
 
 export function useTakeOver() {
   const { inbox } = useTexts("inbox");
@@ -16,7 +16,6 @@ export function useTakeOver() {
       (await call(client.POST("/api/v1/conversations/{id}/takeover", { params: { path: { id } } }))).data,
     onSuccess: (item) => {
       storeConversation(queries, item);
-      void queries.invalidateQueries({ queryKey: takeoversQuery.queryKey });
       showDone(inbox.takenOver);
     },
   });
@@ -56,24 +55,17 @@ export function useReply(user: string, conversation: string) {
   });
 }
 
-/** Rates an answer of the bot. The API does not tell earlier ratings, so this tab remembers its own. */
-export function useRating(message: string) {
+/** Rates an answer of the bot. The rating is shown at once, and taken back when the server refuses it. */
+export function useRating({ id, own_feedback: given }: Message) {
   const { inbox } = useTexts("inbox");
   const queries = useQueryClient();
-  const key = ["rating", message] as const;
   const rate = useMutation({
     mutationFn: async (isHelpful: boolean) =>
-      (
-        await call(
-          client.POST("/api/v1/messages/{id}/feedback", { params: { path: { id: message } }, body: { is_helpful: isHelpful } }),
-        )
-      ).data,
-    onSuccess: ({ is_helpful }) => {
-      queries.setQueryDefaults(key, { gcTime: Infinity });
-      queries.setQueryData(key, is_helpful);
+      (await call(client.POST("/api/v1/messages/{id}/feedback", { params: { path: { id } }, body: { is_helpful: isHelpful } }))).data,
+    onSuccess: (stored) => {
+      storeFeedback(queries, stored);
       showDone(inbox.rated);
     },
   });
-  const stored = queries.getQueryData<boolean>(key);
-  return { isHelpful: rate.isPending ? rate.variables : (rate.data?.is_helpful ?? stored ?? null), rate: rate.mutate };
+  return { isHelpful: rate.isPending ? rate.variables : (given?.is_helpful ?? null), rate: rate.mutate };
 }

@@ -5,11 +5,12 @@ import type { Filter } from "./route";
 /** Parameters of the list of conversations. */
 export type ConversationsQuery = NonNullable<paths["/api/v1/conversations"]["get"]["parameters"]["query"]>;
 
-/** Returns the query of a filter for the API. The filter `waiting` queries conversations with a person, and the list chooses. */
+/** Returns the query of a filter for the API. */
 export function queryOfFilter(filter: Filter | undefined, search: string | undefined): ConversationsQuery {
   return {
     ...(search !== undefined && { search }),
-    ...((filter === "human" || filter === "waiting") && { status: "human" as const }),
+    ...(filter === "human" && { status: "human" as const }),
+    ...(filter === "waiting" && { waiting: true }),
     ...(filter === "unanswered" && { unanswered: true }),
   };
 }

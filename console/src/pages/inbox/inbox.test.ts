@@ -4,10 +4,11 @@ import { beforeEach, describe, expect, it, vi } from "vitest";
 import { citationPath, readCitations } from "./citations";
 import { joinExports } from "./contact-export";
 import { draftOf, dropDraft, writeDraft } from "./drafts";
-import { holderOf, waitsForPerson } from "./holder";
+import { queryOfFilter } from "./filters";
+import { holderOf } from "./holder";
 import { commandOf } from "./keys";
 import { mergeMessages, withoutDeleted } from "./merge";
-import type { Conversation, Message } from "./queries";
+import type { Message } from "./queries";
 
 vi.mock("@/api/client", () => ({}));
 
@@ -52,28 +53,22 @@ describe("keys", () => {
   });
 });
 
-describe("who has a conversation", () => {
-  const conversation = (handler: string, handover_reason: string | null, unanswered = 0) =>
-    ({ id: ID, handler, handover_reason, unanswered }) as Conversation;
-  const message = (author: string, created_at: string, sent_by: string | null = null) => ({ author, created_at, sent_by }) as Message;
+it("a conversation is with the assistant, with nobody yet, or with the person who took it", () => {
+  const awa = { id: ID, name: "Awa Koné" };
+  expect(holderOf({ handler: "bot", handover_reason: null, handled_by: null })).toEqual({ kind: "bot" });
+  expect(holderOf({ handler: "human", handover_reason: "keyword", handled_by: null })).toEqual({ kind: "nobody" });
+  expect(holderOf({ handler: "human", handover_reason: "person", handled_by: awa })).toEqual({ kind: "person", person: awa });
+  // Taken over before the API told by whom.
+  expect(holderOf({ handler: "human", handover_reason: "person", handled_by: null })).toEqual({ kind: "person", person: null });
+});
 
-  it("is the assistant, nobody yet, or the person who wrote last since the assistant did", () => {
-    expect(holderOf(conversation("bot", null), undefined)).toEqual({ kind: "bot" });
-    expect(holderOf(conversation("human", "keyword"), new Map([[ID, "awa"]]))).toEqual({ kind: "nobody" });
-    const takeovers = new Map([[ID, "awa"]]);
-    expect(holderOf(conversation("human", "person"), takeovers)).toEqual({ kind: "person", userId: "awa" });
-    const newestFirst = [message("contact", "2026-11-29T10:02:00Z"), message("agent", "2026-11-29T10:01:00Z", "binta")];
-    expect(holderOf(conversation("human", "person"), takeovers, newestFirst)).toEqual({ kind: "person", userId: "binta" });
-    const answeredByBotSince = [message("bot", "2026-11-29T10:03:00Z"), ...newestFirst];
-    expect(holderOf(conversation("human", "person"), takeovers, answeredByBotSince)).toEqual({ kind: "person", userId: "awa" });
-  });
-
-  it("waits while nobody has come, or the contact has written since", () => {
-    expect(waitsForPerson(conversation("human", "keyword"))).toBe(true);
-    expect(waitsForPerson(conversation("human", "person"))).toBe(false);
-    expect(waitsForPerson(conversation("human", "person", 2))).toBe(true);
-    expect(waitsForPerson(conversation("bot", null, 2))).toBe(false);
-  });
+it("the filters are the API's", () => {
+  expect(queryOfFilter("waiting", "Awa")).toEqual({ waiting: true, search: "Awa" });
+  expect([queryOfFilter("human", undefined), queryOfFilter("unanswered", undefined), queryOfFilter(undefined, undefined)]).toEqual([
+    { status: "human" },
+    { unanswered: true },
+    {},
+  ]);
 });
 
 describe("drafts", () => {

@@ -1,5 +1,4 @@
 import type { UseInfiniteQueryResult } from "@tanstack/react-query";
-import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { MessagesSquare, SearchX } from "lucide-react";
 
@@ -15,8 +14,9 @@ import { Button } from "@/ui/button";
 import { draftOf } from "./drafts";
 import { holderOf } from "./holder";
 import { contactName, useHolderText } from "./names";
-import { type Conversation, takeoversQuery } from "./queries";
+import type { Conversation } from "./queries";
 import type { InboxSearch } from "./route";
+import { plainText } from "./whatsapp-text";
 
 /** The id of a row's element, by which the keys move the focus. */
 export const rowId = (conversation: string) => `conversation-${conversation}`;
@@ -73,10 +73,9 @@ function Row({ conversation, search, isCursor, onFocus }: RowProps) {
   const { inbox } = useTexts("inbox");
   const format = useFormat();
   const { user } = useCompany();
-  const { data: takeovers } = useQuery(takeoversQuery);
   const holderText = useHolderText();
   const draft = useStore(draftOf(user.id, conversation.id));
-  const holder = holderOf(conversation, takeovers);
+  const holder = holderOf(conversation);
   const { unanswered } = conversation;
   return (
     <Link
@@ -99,7 +98,7 @@ function Row({ conversation, search, isCursor, onFocus }: RowProps) {
       </span>
       <span className="flex items-center gap-2">
         <span dir="auto" className="min-w-0 flex-1 truncate text-sm text-muted-foreground">
-          {draft.text === "" ? (conversation.last_message ?? inbox.noMessage) : `${inbox.draftKept}: ${draft.text.slice(0, 200)}`}
+          {draft.text === "" ? plainText(conversation.last_message ?? inbox.noMessage) : `${inbox.draftKept}: ${draft.text.slice(0, 200)}`}
         </span>
         {unanswered > 0 && (
           <Badge variant={conversation.handler === "human" ? "default" : "secondary"}>

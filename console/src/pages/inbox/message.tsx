@@ -10,6 +10,7 @@ import { PathLink } from "@/ui/path-link";
 
 import { useRating } from "./actions";
 import { citationPath, readCitations, type StoredCitation } from "./citations";
+import { FormattedText } from "./formatted-text";
 import type { Message } from "./queries";
 
 const SURFACES: Record<string, string> = {
@@ -40,12 +41,12 @@ export function MessageItem({ message, author }: { message: Message; author: str
       <MessageText text={message.content} />
       <Sources citations={readCitations(message.citations)} />
       <Outcome message={message} />
-      {message.author === "bot" && <Rating message={message.id} />}
+      {message.author === "bot" && <Rating message={message} />}
     </li>
   );
 }
 
-/** The text as it came: never markup, in its own direction. A very long one is cut until it is asked for. */
+/** The text with WhatsApp's marks, never as HTML, in its own direction. A very long one is cut until it is asked for. */
 function MessageText({ text }: { text: string }) {
   const { inbox } = useTexts("inbox");
   const [isWhole, setWhole] = useState(false);
@@ -54,7 +55,7 @@ function MessageText({ text }: { text: string }) {
   return (
     <>
       <p dir="auto" className={cn("text-sm break-words whitespace-pre-wrap [overflow-wrap:anywhere]", isLong && !isWhole && "line-clamp-[12]")}>
-        {text}
+        <FormattedText text={text} />
       </p>
       {isLong && (
         <Button variant="link" size="inline" className="justify-self-start" aria-expanded={isWhole} onClick={() => setWhole(!isWhole)}>
@@ -97,7 +98,7 @@ function Outcome({ message }: { message: Message }) {
   return outcome;
 }
 
-function Rating({ message }: { message: string }) {
+function Rating({ message }: { message: Message }) {
   const { inbox } = useTexts("inbox");
   const { isHelpful, rate } = useRating(message);
   return (

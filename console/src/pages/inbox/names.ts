@@ -12,7 +12,7 @@ export function contactName(conversation: Conversation, unknown: string): string
 }
 
 /** Names members: oneself, colleagues by name for an owner; others may not ask for the team. */
-export function useMemberName(): (userId: string | null | undefined) => string {
+function useMemberName(): (userId: string | null | undefined) => string {
   const { inbox } = useTexts("inbox");
   const { user } = useCompany();
   const isOwner = useIsOwner();
@@ -27,11 +27,11 @@ export function useMemberName(): (userId: string | null | undefined) => string {
 export function useHolderText(): (holder: Holder) => string {
   const { inbox } = useTexts("inbox");
   const { user } = useCompany();
-  const nameOf = useMemberName();
   return (holder) => {
     if (holder.kind === "bot") return inbox.botHas;
     if (holder.kind === "nobody") return inbox.nobodyHas;
-    return holder.userId === user.id ? inbox.youHave : inbox.has(nameOf(holder.userId));
+    if (holder.person?.id === user.id) return inbox.youHave;
+    return inbox.has(holder.person?.name ?? inbox.colleague);
   };
 }
 

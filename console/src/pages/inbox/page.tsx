@@ -11,7 +11,6 @@ import { Button } from "@/ui/button";
 
 import { useGiveBack, useTakeOver } from "./actions";
 import { Filters } from "./filter-bar";
-import { waitsForPerson } from "./holder";
 import { type Command, useCommands } from "./keys";
 import { KeysDialog } from "./keys-dialog";
 import { ConversationList, rowId } from "./list";
@@ -24,8 +23,7 @@ export function InboxPage() {
   const { inbox } = useTexts("inbox");
   const search = useSearch({ from: "/app/inbox" });
   const list = useInfiniteQuery(conversationsQuery(search.filter, search.q));
-  const listed = list.data?.pages.flatMap((page) => page.data) ?? [];
-  const items = search.filter === "waiting" ? listed.filter(waitsForPerson) : listed;
+  const items = list.data?.pages.flatMap((page) => page.data) ?? [];
   const open = useOpenConversation(search.conversation, items, list.isSuccess);
   const keyboard = useKeyboard(items, open.conversation);
   const [isHelpShown, setHelpShown] = useState(false);

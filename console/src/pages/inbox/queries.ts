@@ -6,9 +6,10 @@ import { type ConversationsQuery, queryOfFilter } from "./filters";
 import type { Filter } from "./route";
 
 export type Conversation = Schemas["ConversationItem"];
-export type Message = Schemas["Message"];
+/** A message with the reader's own rating. */
+export type Message = Schemas["MessageItem"];
 type ConversationList = Schemas["List_ConversationItem"];
-export type MessageList = Schemas["List_Message"];
+export type MessageList = Schemas["List_MessageItem"];
 
 const PAGE_SIZE = 50;
 
@@ -54,21 +55,6 @@ export const messagesQuery = (conversation: string) =>
     getNextPageParam: (last) => last.meta.next_cursor ?? null,
   });
 
-/** The user who took each conversation over last, from the newest 100 takeovers: a conversation does not name its person. */
-export const takeoversQuery = queryOptions({
-  queryKey: ["activities", "takeovers"],
-  queryFn: async ({ signal }) => {
-    const query = { type: "conversation_taken_over", limit: 100 };
-    const { data } = await call(client.GET("/api/v1/activities", { params: { query }, signal }));
-    const newest = new Map<string, string>();
-    for (const { conversation_id, metadata } of data) {
-      const user: unknown = (metadata as Record<string, unknown>)["user_id"];
-      if (conversation_id != null && typeof user === "string" && !newest.has(conversation_id)) newest.set(conversation_id, user);
-    }
-    return newest;
-  },
-});
-
 /** The members' names by their ids. Only owners may ask for them. */
 export const membersQuery = queryOptions({
   queryKey: ["members", "names"],
@@ -100,11 +86,23 @@ export function removeConversation(queries: QueryClient, id: string): void {
 }
 
 /** Adds a message that the server returned to its thread, unless a refresh was faster. */
-export function storeMessage(queries: QueryClient, message: Message): void {
+export function storeMessage(queries: QueryClient, written: Schemas["Message"]): void {
+  const message: Message = { ...written, own_feedback: null };
   queries.setQueryData<InfiniteData<MessageList, string | null>>(messagesQuery(message.conversation_id).queryKey, (thread) => {
     const [first, ...rest] = thread?.pages ?? [];
     if (thread === undefined || first === undefined) return thread;
     if (thread.pages.some((page) => page.data.some(({ id }) => id === message.id))) return thread;
     return { ...thread, pages: [{ ...first, data: [message, ...first.data] }, ...rest] };
   });
+}
+
+/** Writes a rating that the server stored into the threads that hold its message. */
+export function storeFeedback(queries: QueryClient, { message_id, is_helpful, comment }: Schemas["Feedback"]): void {
+  const own_feedback = { is_helpful, comment: comment ?? null };
+  queries.setQueriesData<InfiniteData<MessageList, string | null>>({ queryKey: ["messages", "of"] }, (thread) =>
+    thread && {
+      ...thread,
+      pages: thread.pages.map((page) => ({ ...page, data: page.data.map((known) => (known.id === message_id ? { ...known, own_feedback } : known)) })),
+    },
+  );
 }

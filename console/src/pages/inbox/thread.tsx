@@ -1,4 +1,4 @@
-import { type InfiniteData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { type InfiniteData, useInfiniteQuery } from "@tanstack/react-query";
 import { lazyRouteComponent } from "@tanstack/react-router";
 import { ArrowDown, ArrowLeft, Bot, Hand } from "lucide-react";
 import { type RefObject, Suspense, useRef, useState } from "react";
@@ -19,7 +19,7 @@ import { Key } from "./keys-dialog";
 import { MessageItem } from "./message";
 import { contactName, useAuthorName, useHolderText } from "./names";
 import { mergeMessages, withoutDeleted } from "./merge";
-import { type Conversation, type Message, type MessageList, messagesQuery, takeoversQuery } from "./queries";
+import { type Conversation, type Message, type MessageList, messagesQuery } from "./queries";
 import { type ThreadHandle, useThreadScroll } from "./use-thread-scroll";
 
 /** Loaded after the thread: the library of menus is large, and only owners have it. */
@@ -42,7 +42,7 @@ export function Thread({ conversation, input, focusRequest, onClose, onLeave }: 
   const handle = useRef<ThreadHandle>(null);
   return (
     <section aria-label={inbox.thread(contact)} className="flex min-h-0 min-w-0 flex-1 flex-col">
-      <ThreadHeader conversation={conversation} contact={contact} messages={newestFirst} onClose={onClose} />
+      <ThreadHeader conversation={conversation} contact={contact} onClose={onClose} />
       {thread.isPending && (
         <div className="flex-1 p-4">
           <LoadingState />
@@ -75,16 +75,13 @@ function useKnownMessages(data: InfiniteData<MessageList> | undefined): readonly
 interface HeaderProps {
   conversation: Conversation;
   contact: string;
-  /** Newest first. */
-  messages: readonly Message[];
   onClose: () => void;
 }
 
-function ThreadHeader({ conversation, contact, messages, onClose }: HeaderProps) {
+function ThreadHeader({ conversation, contact, onClose }: HeaderProps) {
   const { inbox } = useTexts("inbox");
-  const { data: takeovers } = useQuery(takeoversQuery);
   const holderText = useHolderText();
-  const holder = holderOf(conversation, takeovers, messages);
+  const holder = holderOf(conversation);
   const takeOver = useTakeOver();
   const giveBack = useGiveBack();
   const isOwner = useIsOwner();

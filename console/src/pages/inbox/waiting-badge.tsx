@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useEffect } from "react";
 
-import { MAX_SHOWN_WAITING, waitingCount } from "@/layout/page";
+import { NOTHING_WAITS, shownCount, waitingCount } from "@/layout/waiting-count";
 import { useTexts } from "@/texts";
 import { Badge } from "@/ui/badge";
 
@@ -10,15 +10,15 @@ import { waitingQuery } from "./waiting";
 /** The number of conversations that wait for a person, beside the inbox's entry; also in the title of every page. */
 export function WaitingBadge() {
   const { layout } = useTexts();
-  const { data: waiting = 0 } = useQuery(waitingQuery);
+  const { data: waiting = NOTHING_WAITS } = useQuery(waitingQuery);
   useEffect(() => {
     waitingCount.set(waiting);
   }, [waiting]);
-  if (waiting === 0) return null;
+  if (waiting.count === 0) return null;
   return (
     <Badge variant="default">
-      <span aria-hidden>{waiting > MAX_SHOWN_WAITING ? `${MAX_SHOWN_WAITING}+` : waiting}</span>
-      <span className="sr-only">{layout.waiting(waiting)}</span>
+      <span aria-hidden>{shownCount(waiting)}</span>
+      <span className="sr-only">{layout.waiting(waiting.count, waiting.has_more)}</span>
     </Badge>
   );
 }

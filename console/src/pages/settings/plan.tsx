@@ -1,8 +1,10 @@
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useSearch } from "@tanstack/react-router";
+import { useEffect } from "react";
 
 import { call, client } from "@/api/client";
 import { FormError } from "@/layout/form-error";
-import { useFormat } from "@/session/company";
+import { contextQuery, useFormat } from "@/session/company";
 import { useTexts } from "@/texts";
 import { Alert } from "@/ui/alert";
 import { Badge } from "@/ui/badge";
@@ -13,12 +15,18 @@ import { planName, planSizeOfMib } from "./plan-names";
 import { plansQuery, type PublicPlan, type Subscription, subscriptionQuery } from "./queries";
 import { Loaded, Section } from "./section";
 
+const POLL_MS = 2_000;
+/** Stripe's event mostly comes within seconds; after a minute the page is left as it is. */
+const MAX_LOOKS = 30;
+
 /** The plan of the company, the plans to choose from, and the way to cards and invoices at Stripe. */
 export function PlanSection() {
-  const subscription = useQuery(subscriptionQuery);
+  const { checkout } = useSearch({ from: "/app/settings/plan" });
+  const subscription = useSubscription(checkout === "success");
   const plans = useQuery(plansQuery);
   return (
     <Section name="plan">
+      {checkout !== undefined && <CheckoutOutcome outcome={checkout} isPaid={subscription.data?.is_pro === true} />}
       <Loaded query={subscription}>
         {(current) => (
           <>
@@ -36,6 +44,32 @@ export function PlanSection() {
         )}
       </Loaded>
     </Section>
+  );
+}
+
+/** The subscription. After a payment it is asked for until Stripe's event is here, and what depends on it is renewed. */
+function useSubscription(isAwaited: boolean) {
+  const queries = useQueryClient();
+  const query = useQuery({
+    ...subscriptionQuery,
+    refetchInterval: ({ state }) => (isAwaited && state.data?.is_pro !== true && state.dataUpdateCount < MAX_LOOKS ? POLL_MS : false),
+  });
+  const hasCome = isAwaited && query.data?.is_pro === true;
+  useEffect(() => {
+    if (hasCome) void queries.invalidateQueries({ queryKey: contextQuery.queryKey });
+  }, [hasCome, queries]);
+  return query;
+}
+
+/** The outcome of a visit to Stripe's payment page. */
+function CheckoutOutcome({ outcome, isPaid }: { outcome: "success" | "cancelled"; isPaid: boolean }) {
+  const { settings } = useTexts("settings");
+  const text = settings.plan;
+  if (outcome === "cancelled") return <Alert>{text.notPaid}</Alert>;
+  return (
+    <Alert variant="success" role="status">
+      {isPaid ? text.paid : text.paidSoon}
+    </Alert>
   );
 }
 

@@ -1,24 +1,24 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Download } from "lucide-react";
 import { useEffect, useState } from "react";
 
 import { call, client } from "@/api/client";
-import { useCompany, useFormat } from "@/session/company";
+import { LoadMore } from "@/layout/load-more";
+import { useFormat } from "@/session/company";
 import { useTexts } from "@/texts";
 import { Alert } from "@/ui/alert";
 import { Button } from "@/ui/button";
 import { Card, CardContent, CardHeader, CardTitle } from "@/ui/card";
 import { Spinner } from "@/ui/spinner";
 
-import { exportQuery, lastExportQuery, rememberExport } from "./privacy-queries";
+import { exportQuery, exportsQuery } from "./privacy-queries";
 import { type Export, isInWork } from "./privacy-values";
 import { Loaded } from "./section";
 
-/** The export of all data: the button that requests it, its progress, and the link to the archive. */
+/** The export of all data: the button that requests it, its progress, the link to the archive, and earlier exports. */
 export function ExportCard() {
   const { privacy } = useTexts("privacy");
-  const { tenant } = useCompany();
-  const last = useQuery(lastExportQuery(tenant.id));
+  const list = useInfiniteQuery(exportsQuery);
   return (
     <Card>
       <CardHeader>
@@ -26,13 +26,24 @@ export function ExportCard() {
       </CardHeader>
       <CardContent className="grid gap-4 text-sm">
         <p className="text-muted-foreground">{privacy.export.lead}</p>
-        <Loaded query={last}>{(id) => (id === null ? <RequestButton present={null} /> : <LastExport id={id} />)}</Loaded>
+        <Loaded query={list}>
+          {({ pages }) => {
+            const [newest, ...earlier] = pages.flatMap(({ data }) => data);
+            return (
+              <>
+                {newest === undefined ? <RequestButton present={null} /> : <NewestExport key={newest.id} id={newest.id} />}
+                <EarlierExports exports={earlier} />
+                <LoadMore list={list} />
+              </>
+            );
+          }}
+        </Loaded>
       </CardContent>
     </Card>
   );
 }
 
-function LastExport({ id }: { id: string }) {
+function NewestExport({ id }: { id: string }) {
   const { privacy } = useTexts("privacy");
   const text = privacy.export;
   const query = useQuery(exportQuery(id));
@@ -54,6 +65,44 @@ function LastExport({ id }: { id: string }) {
         </>
       )}
     </Loaded>
+  );
+}
+
+/** The exports before the newest one, with their states. The last ready one can be fetched until the next one replaces it. */
+function EarlierExports({ exports }: { exports: readonly Export[] }) {
+  const { privacy } = useTexts("privacy");
+  const text = privacy.export;
+  const format = useFormat();
+  if (exports.length === 0) return null;
+  return (
+    <section aria-labelledby="earlier-exports" className="grid gap-2 border-t pt-4">
+      <h3 id="earlier-exports" className="font-medium">
+        {text.earlier}
+      </h3>
+      <ul className="grid gap-2">
+        {exports.map(({ id, status, created_at, size_bytes }) => (
+          <li key={id} className="grid gap-2">
+            <span>
+              {format.dateTime(created_at)} <span className="text-muted-foreground">– {text.states[status] ?? status}</span>
+              {size_bytes != null && <span className="text-muted-foreground">, {format.bytes(size_bytes)}</span>}
+            </span>
+            {status === "ready" && <EarlierLink id={id} />}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+/** The link is made when it is asked for: each one is recorded in the audit log. */
+function EarlierLink({ id }: { id: string }) {
+  const { privacy } = useTexts("privacy");
+  const query = useQuery({ ...exportQuery(id), enabled: false });
+  if (query.data?.status === "ready") return <Ready present={query.data} onNewLink={() => void query.refetch()} isBusy={query.isFetching} />;
+  return (
+    <Button variant="outline" size="sm" className="justify-self-start" isBusy={query.isFetching} onClick={() => void query.refetch()}>
+      {privacy.export.newLink}
+    </Button>
   );
 }
 
@@ -124,14 +173,12 @@ function useHasPassed(iso: string | null): boolean {
 function RequestButton({ present }: { present: Export | null }) {
   const { privacy } = useTexts("privacy");
   const text = privacy.export;
-  const { tenant } = useCompany();
   const queries = useQueryClient();
   const request = useMutation({
     mutationFn: async () => (await call(client.POST("/api/v1/privacy/exports"))).data,
     onSuccess: (requested) => {
-      rememberExport(tenant.id, requested.id);
       queries.setQueryData(exportQuery(requested.id).queryKey, requested);
-      queries.setQueryData(lastExportQuery(tenant.id).queryKey, requested.id);
+      return queries.invalidateQueries({ queryKey: exportsQuery.queryKey });
     },
   });
   const isReady = present?.status === "ready";

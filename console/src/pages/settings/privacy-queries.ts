@@ -1,29 +1,25 @@
-import { queryOptions } from "@tanstack/react-query";
+import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 
 import { call, client } from "@/api/client";
 import { ApiError } from "@/api/errors";
-import { readStored, writeStored } from "@/lib/storage";
 
-import { isInWork, lastExportOf } from "./privacy-values";
+import { isInWork } from "./privacy-values";
 
 const POLL_MS = 1_500;
 /** Below the 15 minutes for which a link is valid. Each answer issues a new link, which the audit log records. */
 const LINK_STALE_MS = 14 * 60_000;
+const PAGE_SIZE = 10;
 
-const storageKey = (company: string) => `lisa.export.${company}`;
-
-/** Remembers in this browser which export is the company's last one, as the API has no list of them. */
-export const rememberExport = (company: string, id: string): void => writeStored(storageKey(company), id);
-
-/** The id of the company's last export: by the audit log, which colleagues' requests are in, too; else by this browser. */
-export const lastExportQuery = (company: string) =>
-  queryOptions({
-    queryKey: ["exports", "last", company],
-    queryFn: async ({ signal }) => {
-      const { data } = await call(client.GET("/api/v1/audit", { params: { query: { limit: 100 } }, signal }));
-      return lastExportOf(data) ?? readStored(storageKey(company));
-    },
-  });
+/** The company's exports, newest first, without links. */
+export const exportsQuery = infiniteQueryOptions({
+  queryKey: ["exports", "list"],
+  queryFn: async ({ signal, pageParam }) => {
+    const query = { limit: PAGE_SIZE, ...(pageParam !== null && { cursor: pageParam }) };
+    return call(client.GET("/api/v1/privacy/exports", { params: { query }, signal }));
+  },
+  initialPageParam: null as string | null,
+  getNextPageParam: (last) => last.meta.next_cursor ?? null,
+});
 
 /** An export, with a new link when it is ready. Null when it is gone. */
 export const exportQuery = (id: string) =>

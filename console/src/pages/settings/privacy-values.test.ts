@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import { isConfirmed, lastExportOf, monthsOf, retentionStart } from "./privacy-values";
+import { isConfirmed, monthsOf, retentionStart } from "./privacy-values";
 
 it("takes whole months from 1 to 60 only", () => {
   expect([" 1 ", "12", "60"].map(monthsOf)).toEqual([1, 12, 60]);
@@ -14,15 +14,6 @@ it("counts months back, to the last day of a shorter month", () => {
   expect(start(1, "2026-03-31T10:00:00Z")).toBe("2026-02-28T10:00:00.000Z");
   expect(start(12, "2024-02-29T10:00:00Z")).toBe("2023-02-28T10:00:00.000Z");
   expect(start(60, "2026-01-31T10:00:00Z")).toBe("2021-01-31T10:00:00.000Z");
-});
-
-it("finds the newest export in the audit log", () => {
-  const entry = (action: string, object: string) => ({ action, object });
-  expect(lastExportOf([])).toBeNull();
-  expect(lastExportOf([entry("auth.login", "user:1"), entry("export.link_issued", "export:3")])).toBeNull();
-  expect(
-    lastExportOf([entry("export.link_issued", "export:1"), entry("export.requested", "export:2"), entry("export.requested", "export:1")]),
-  ).toBe("2");
 });
 
 it("compares a typed name as it reads, not as it is composed", () => {

@@ -1,8 +1,7 @@
-/** Computations of the privacy page: the export to show, the day before which messages are deleted, typed confirmations. */
+/** Computations of the privacy page: the day before which messages are deleted, typed confirmations. */
 import type { Schemas } from "@/api/client";
 
 export type Export = Schemas["Export"];
-export type AuditEntry = Schemas["AuditEntry"];
 
 export const MIN_RETENTION_MONTHS = 1;
 export const MAX_RETENTION_MONTHS = 60;
@@ -28,12 +27,6 @@ export function retentionStart(months: number, now: Date): Date {
 }
 
 export const isInWork = ({ status }: Export): boolean => status === "queued" || status === "running";
-
-/** The id of the newest export that the audit log names; null when it names none. `entries` are newest first. */
-export function lastExportOf(entries: readonly Pick<AuditEntry, "action" | "object">[]): string | null {
-  const object = entries.find(({ action }) => action === "export.requested")?.object;
-  return object?.startsWith("export:") === true ? object.slice("export:".length) : null;
-}
 
 /** Compares a typed confirmation with the name: without regard to how letters are composed, and to spaces at the ends. */
 export function isConfirmed(typed: string, name: string): boolean {

@@ -4,6 +4,8 @@ import { useMemo } from "react";
 import { z } from "zod";
 
 import { call, client } from "@/api/client";
+import { ApiError } from "@/api/errors";
+import { Restoration } from "@/layout/deleted-company";
 import { useCompany } from "@/session/company";
 import { ownProfileQuery } from "@/session/companies";
 import { useTexts } from "@/texts";
@@ -30,11 +32,20 @@ export function ProfileSection() {
   const profile = useQuery(ownProfileQuery);
   return (
     <Section name="profile">
-      <Loaded query={profile}>{(data) => <ProfileForm profile={data} />}</Loaded>
-      <PasswordCard />
+      {isOfDeletedCompany(profile.error) ? (
+        // The API refuses the profile of an owner whose company is deleted, also while another company is open.
+        <Restoration isOther />
+      ) : (
+        <>
+          <Loaded query={profile}>{(data) => <ProfileForm profile={data} />}</Loaded>
+          <PasswordCard />
+        </>
+      )}
     </Section>
   );
 }
+
+const isOfDeletedCompany = (error: Error | null) => error instanceof ApiError && error.code === "tenant_deleted";
 
 function ProfileForm({ profile }: { profile: Profile }) {
   const all = useTexts("auth", "settings");

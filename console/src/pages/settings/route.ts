@@ -69,7 +69,15 @@ const audit = createRoute({
   path: "audit",
   component: lazyPage(() => import("./audit"), "AuditSection", "settings"),
 });
-const plan = createRoute({ getParentRoute: parent, path: "plan", component: lazyPage(() => import("./plan"), "PlanSection", "settings") });
+/** Stripe's payment page leads back here, with its outcome. */
+const plan = createRoute({
+  getParentRoute: parent,
+  path: "plan",
+  validateSearch: ({ checkout }: Record<string, unknown>): { checkout?: "success" | "cancelled" | undefined } => ({
+    checkout: checkout === "success" || checkout === "cancelled" ? checkout : undefined,
+  }),
+  component: lazyPage(() => import("./plan"), "PlanSection", "settings"),
+});
 const usage = createRoute({
   getParentRoute: parent,
   path: "usage",

@@ -23,11 +23,15 @@ export const layout = {
     choose: "Choose a plan",
     askOwner: "Ask the owner of the company to choose a plan.",
   },
-  waiting: (n: number) => plural("en", n, "conversation waits", "conversations wait"),
+  waiting: (n: number, hasMore: boolean) =>
+    hasMore ? `more than ${n} conversations wait` : plural("en", n, "conversation waits", "conversations wait"),
   suspended: "This company is suspended",
   deleted: {
     title: "This company was deleted",
-    text: "The assistant answers nobody. Within 30 days of the deletion everything can be restored; then it is deleted for good.",
+    otherTitle: "Your own company was deleted",
+    since: (at: string) => `It was deleted on ${at}.`,
+    text: "The assistant answers nobody.",
+    until: (day: string) => `Until ${day} everything can be restored. Then it is deleted for good.`,
     subscription: "The subscription was cancelled, and does not come back: choose a plan afterwards.",
     restore: "Restore everything",
     restored: "Everything is there again.",

@@ -21,6 +21,14 @@ export const privacy = {
       attempts_used_up: "It failed eight times. Request it again, and write to support if that fails, too.",
     } as Record<string, string>,
     none: "No export was requested yet.",
+    earlier: "Earlier exports",
+    states: {
+      queued: "in preparation",
+      running: "in preparation",
+      ready: "ready",
+      failed: "could not be made",
+      expired: "deleted",
+    } as Record<string, string>,
   },
   retention: {
     title: "How long conversations are kept",

@@ -24,11 +24,15 @@ export const layout: Texts["layout"] = {
     choose: "Choisir une formule",
     askOwner: "Demandez au propriétaire de l’entreprise de choisir une formule.",
   },
-  waiting: (n) => plural("fr", n, "conversation attend", "conversations attendent"),
+  waiting: (n, hasMore) =>
+    hasMore ? `plus de ${n} conversations attendent` : plural("fr", n, "conversation attend", "conversations attendent"),
   suspended: "Cette entreprise est suspendue",
   deleted: {
     title: "Cette entreprise a été supprimée",
-    text: "L’assistant ne répond à personne. Dans les 30 jours après la suppression, tout peut être restauré ; ensuite, tout disparaît pour de bon.",
+    otherTitle: "Votre propre entreprise a été supprimée",
+    since: (at) => `Elle a été supprimée le ${at}.`,
+    text: "L’assistant ne répond à personne.",
+    until: (day) => `Jusqu’au ${day}, tout peut être restauré. Ensuite, tout disparaît pour de bon.`,
     subscription: "L’abonnement a été résilié, et ne revient pas : choisissez ensuite une formule.",
     restore: "Tout restaurer",
     restored: "Tout est de nouveau là.",

@@ -23,6 +23,14 @@ export const privacy: Texts["privacy"] = {
       attempts_used_up: "Elle a échoué huit fois. Demandez-la à nouveau, et écrivez à l’assistance si cela échoue encore.",
     },
     none: "Aucun export n’a encore été demandé.",
+    earlier: "Exports précédents",
+    states: {
+      queued: "en préparation",
+      running: "en préparation",
+      ready: "prête",
+      failed: "n’a pas pu être créée",
+      expired: "supprimée",
+    },
   },
   retention: {
     title: "Durée de conservation des conversations",

@@ -14,8 +14,8 @@ use super::{
     traffic::{RoundSize, Traffic},
 };
 
-/// What is done before the kill. A document or an archive whose worker has died is taken up again in ten minutes, which is too
-/// long for this test.
+/// Two uploads and an export, which end before the functions are killed: a killed worker's document or archive is taken up
+/// again after ten minutes, which is too long for this test.
 const BEFORE: RoundSize = RoundSize { messages: 0, questions: 0, orders: 0, uploads: 2 };
 const CONTACTS: usize = 4;
 const ORDERS: usize = 8;

@@ -1,5 +1,6 @@
 //! `DELETE /api/v1/privacy/account` and `POST /api/v1/privacy/account/restore`.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use local::fakes::stripe::StripeFault;
 use serde_json::{Value, json};
 
@@ -31,6 +32,15 @@ async fn a_deleted_account_signs_in_and_is_restored_with_everything() {
         app.get(path).by(&support).await.data(200);
     }
     app.delete(ACCOUNT).by(&owner).await.refused(403, "tenant_deleted");
+    app.get(ACCOUNT).by(&support).await.refused(403, "tenant_deleted");
+    let deleted = app.get(ACCOUNT).by(&owner).await.data(200);
+    let time = |field: &str| deleted[field].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
+    assert_eq!(
+        (&deleted["status"], time("purge_after") - time("deleted_at")),
+        (&json!("deleted"), TimeDelta::days(30))
+    );
+    let company = &app.get("/api/v1/profiles/me").by(&support).await.data(200)["companies"][0];
+    assert_eq!((&company["status"], &company["purge_after"]), (&json!("deleted"), &deleted["purge_after"]));
     app.post(RESTORE).by(&support).await.refused(403, "tenant_deleted");
     let session = app.log_in(&owner.email, PASSWORD).await.data(200);
     let token = session["access_token"].as_str().unwrap();
@@ -39,6 +49,9 @@ async fn a_deleted_account_signs_in_and_is_restored_with_everything() {
     let active = json!({ "status": "active", "deleted_at": null, "purge_after": null });
     assert_eq!(app.post(RESTORE).by(token).await.data(200), active);
     assert_eq!(app.post(RESTORE).by(token).await.data(200), active, "a repetition changes nothing");
+    assert_eq!(app.get(ACCOUNT).by(token).await.data(200), active);
+    app.get(ACCOUNT).by(&support).await.refused(403, "forbidden");
+    assert_eq!(app.get("/api/v1/profiles/me").by(&owner).await.data(200)["companies"][0]["purge_after"], Value::Null);
 
     assert_eq!(app.document(&owner, document).await["status"], "processed");
     assert_eq!(app.ask(&support, "How long does the delivery take?").await.data(200)["answered"], true);
@@ -93,7 +106,10 @@ async fn an_owner_of_a_deleted_company_who_helps_another_one_restores_by_naming_
     app.delete(ACCOUNT).by(&owner).header("x-customer-id", &named).await.no_content();
     // The other company is the only one now.
     app.get("/api/v1/documents").by(&owner).await.json_body(200);
-    app.post(RESTORE).by(&owner).header("x-customer-id", other.customer_id.to_string()).await.refused(403, "forbidden");
+    for call in [app.post(RESTORE), app.get(ACCOUNT)] {
+        call.by(&owner).header("x-customer-id", other.customer_id.to_string()).await.refused(403, "forbidden");
+    }
+    assert_eq!(app.get(ACCOUNT).by(&owner).await.data(200)["status"], "deleted");
     app.post(RESTORE).by(&owner).await.data(200);
     app.get("/api/v1/documents").by(&owner).header("x-customer-id", &named).await.json_body(200);
     // Also one who helps two others.

@@ -138,6 +138,8 @@ async fn a_repeated_request_gets_the_export_in_work_and_foreigners_get_none() {
     let path = format!("{EXPORTS}/{one}");
     app.get(&path).by(&other).await.refused(404, "not_found");
     app.get(&path).by(&support).await.refused(403, "forbidden");
+    app.get(EXPORTS).by(&support).await.refused(403, "forbidden");
+    assert_eq!(app.get(EXPORTS).by(&other).await.data(200), json!([]));
     let shown = show(&app, &owner, one).await;
     assert_eq!((&shown["status"], &shown["download"]), (&json!("queued"), &Value::Null));
     // The queue has lost the message.
@@ -161,6 +163,18 @@ async fn a_repeated_request_gets_the_export_in_work_and_foreigners_get_none() {
     app.stack.invoke("export-worker", event).await.unwrap();
     let statuses = (show(&app, &owner, one).await["status"].clone(), show(&app, &owner, next).await["status"].clone());
     assert_eq!(statuses, (json!("expired"), json!("ready")), "a company has one archive at a time");
+    let listed = app.get(EXPORTS).by(&owner).await.json_body(200);
+    let brief = listed["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|export| json!([export["id"], export["status"], export["size_bytes"].is_i64(), export["download"]]));
+    let expected = [json!([next, "ready", true, null]), json!([one, "expired", true, null])];
+    assert_eq!((brief.collect::<Vec<_>>(), &listed["meta"]["total"]), (expected.to_vec(), &json!(2)));
+    let page = app.get(&format!("{EXPORTS}?limit=1")).by(&owner).await.json_body(200);
+    let cursor = page["meta"]["next_cursor"].as_str().unwrap();
+    assert_eq!(app.get(&format!("{EXPORTS}?limit=1&cursor={cursor}")).by(&owner).await.data(200)[0]["id"], json!(one));
+    app.get(&format!("{EXPORTS}?status=ready")).by(&owner).await.invalid_fields(&["status"]);
     assert_eq!(maintain(&app).await["exports_expired"], 1);
     assert_eq!(app.stored_objects().await, 1);
 }

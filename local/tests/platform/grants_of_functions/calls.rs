@@ -65,15 +65,22 @@ impl ClientCalls {
             }
         }
         let mut calls = Self { methods, functions: BTreeMap::new() };
-        for file in rust_files(source).iter().filter(|file| !known.contains(*file)) {
-            calls.add_functions(&parse(file));
+        let files: Vec<_> =
+            rust_files(source).iter().filter(|file| !known.contains(*file)).map(|file| parse(file)).collect();
+        // A function may hand its client on to another one: read again until nothing is added.
+        loop {
+            let functions = calls.functions_of(&files);
+            if functions == calls.functions {
+                return calls;
+            }
+            calls.functions = functions;
         }
-        calls
     }
 
-    /// Adds the functions of a file that are handed a client.
-    fn add_functions(&mut self, file: &syn::File) {
-        for item in &file.items {
+    /// The functions of files that are handed a client, with what they call themselves, and by the functions that are known.
+    fn functions_of(&self, files: &[syn::File]) -> BTreeMap<String, BTreeSet<(String, String)>> {
+        let mut functions = BTreeMap::new();
+        for item in files.iter().flat_map(|file| &file.items) {
             let Item::Fn(function) = item else { continue };
             let mut names = ClientNames::default();
             names.visit_item_fn(function);
@@ -84,8 +91,9 @@ impl ClientCalls {
             uses.visit_item_fn(function);
             let found = uses.found.into_iter().map(|(name, method)| (names.types[&name].clone(), method)).collect();
             let name = function.sig.ident.to_string();
-            assert!(self.functions.insert(name.clone(), found).is_none(), "two functions are named {name}");
+            assert!(functions.insert(name.clone(), found).is_none(), "two functions are named {name}");
         }
+        functions
     }
 
     fn knows(&self, method: &str) -> bool {

@@ -52,9 +52,19 @@ impl HandoverReason {
 /// # Errors
 /// A database error.
 pub async fn hand_over(tx: &mut TenantTx, conversation: Uuid, reason: HandoverReason) -> sqlx::Result<bool> {
+    hand_over_to(tx, conversation, reason, None).await
+}
+
+/// Hands the conversation over to `member`, or to any person of the company.
+async fn hand_over_to(
+    tx: &mut TenantTx,
+    conversation: Uuid,
+    reason: HandoverReason,
+    member: Option<Uuid>,
+) -> sqlx::Result<bool> {
     let changed = sqlx::query!(
         r#"
-        update conversations set handler = 'human', handover_reason = $3, order_draft = null,
+        update conversations set handler = 'human', handover_reason = $3, handled_by = $4, order_draft = null,
             handover_until = now() + make_interval(mins => (
                 select config.handover_minutes from company_rag_configs config
                 where config.company_id = (select app.current_company())
@@ -63,19 +73,20 @@ pub async fn hand_over(tx: &mut TenantTx, conversation: Uuid, reason: HandoverRe
         "#,
         tx.tenant(),
         conversation,
-        reason.as_str()
+        reason.as_str(),
+        member
     )
     .execute(tx)
     .await?;
     Ok(changed.rows_affected() > 0)
 }
 
-/// Hands the conversation over to the person who calls, for the tenant's configured time, counted from now. Returns
-/// true when no person had taken it over before. Of several simultaneous calls, one returns true: the row is locked.
+/// Hands the conversation over to `member`, for the tenant's configured time, counted from now. Returns true when no
+/// person had taken it over before. Of several simultaneous calls, one returns true: the row is locked.
 ///
 /// # Errors
 /// 404 when there is no such conversation on WhatsApp; a database error.
-pub async fn take_over(tx: &mut TenantTx, conversation: Uuid) -> Result<bool, ApiError> {
+pub async fn take_over(tx: &mut TenantTx, conversation: Uuid, member: Uuid) -> Result<bool, ApiError> {
     let is_taken = sqlx::query_scalar!(
         r#"
         select coalesce(handler = 'human' and handover_until > now() and handover_reason = 'person', false) as "is_taken!"
@@ -87,7 +98,7 @@ pub async fn take_over(tx: &mut TenantTx, conversation: Uuid) -> Result<bool, Ap
     .fetch_optional(&mut *tx)
     .await?
     .ok_or_else(|| ApiError::not_found("conversation"))?;
-    hand_over(tx, conversation, HandoverReason::Person).await?;
+    hand_over_to(tx, conversation, HandoverReason::Person, Some(member)).await?;
     Ok(!is_taken)
 }
 
@@ -123,7 +134,8 @@ pub async fn hand_back_to_bot(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Re
     let changed = sqlx::query!(
         r#"
         update conversations
-        set handler = 'bot', handover_reason = null, handover_until = null, released_at = clock_timestamp()
+        set handler = 'bot', handover_reason = null, handover_until = null, handled_by = null,
+            released_at = clock_timestamp()
         where customer_id = $1 and id = $2
         "#,
         tx.tenant(),

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::{
     db::TenantTx,
     error::ApiError,
+    feedback::{self, OwnFeedback},
     manychat::inbound::phone_digits,
     paging::{List, Listing, Paging, list_page},
 };
@@ -52,6 +53,16 @@ pub struct Message {
     #[schema(example = json!(null))]
     error_code: Option<String>,
     created_at: DateTime<Utc>,
+}
+
+/// A message of a list, with the feedback of the member who reads it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MessageItem {
+    /// The message.
+    #[serde(flatten)]
+    message: Message,
+    /// The caller's own feedback on an answer of the bot; null without one.
+    own_feedback: Option<OwnFeedback>,
 }
 
 /// A phone number in a query string, reduced to its digits: a plus sign arrives there as a space. `00` is another form of
@@ -109,12 +120,17 @@ impl Listing for MessageListing {
     const SORTS: &'static [&'static str] = &["created_at"];
 }
 
-/// Returns a page of the tenant's messages.
+/// Returns a page of the tenant's messages, with the feedback that `reader` gave on them.
 ///
 /// # Errors
 /// 422 for a cursor that was tampered with; a database error.
-pub async fn list(tx: &mut TenantTx, filter: &MessageFilter, paging: &Paging) -> Result<List<Message>, ApiError> {
-    list_page!(tx, paging, Message {
+pub async fn list(
+    tx: &mut TenantTx,
+    reader: Uuid,
+    filter: &MessageFilter,
+    paging: &Paging,
+) -> Result<List<MessageItem>, ApiError> {
+    let page: List<Message> = list_page!(tx, paging, Message {
         select: "id, conversation_id, direction, author, content, attachment, citations, answered, model, sent_by,
             answered_by, skipped_reason, sent_at, error_code, created_at",
         from: "messages where customer_id = $1 and ($2::uuid is null or conversation_id = $2)
@@ -122,7 +138,10 @@ pub async fn list(tx: &mut TenantTx, filter: &MessageFilter, paging: &Paging) ->
         bind: [filter.conversation_id, filter.digits()],
         order: ["created_at": "created_at" "timestamptz" DateTime<Utc> = created_at],
         id: "id" "uuid" Uuid = id,
-    })
+    })?;
+    let ids: Vec<_> = page.rows().iter().map(|message| message.id).collect();
+    let mut given = feedback::find_own(tx, reader, &ids).await?;
+    Ok(page.map(|message| MessageItem { own_feedback: given.remove(&message.id), message }))
 }
 
 /// Returns one message.

@@ -32,6 +32,22 @@ impl AccountState {
     }
 }
 
+/// Returns the state of the account of the transaction's tenant.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn state(tx: &mut TenantTx) -> Result<AccountState, ApiError> {
+    let deleted_at = sqlx::query_scalar!("select deleted_at from customers where id = $1", tx.tenant())
+        .fetch_optional(tx)
+        .await?
+        .ok_or_else(|| ApiError::not_found("company"))?;
+    Ok(deleted_at.map_or_else(AccountState::active, |deleted_at| AccountState {
+        status: "deleted",
+        deleted_at: Some(deleted_at),
+        purge_after: Some(deleted_at + GRACE),
+    }))
+}
+
 /// Deletes the account of the transaction's tenant: sets `deleted_at`, cancels the queued parts of the outbox, ends the
 /// reply jobs, and makes the job due that cancels the subscription at Stripe. Returns false when the account is deleted
 /// already.

@@ -224,7 +224,7 @@ async fn read_list(
 }
 
 /// Returns all that the transaction's tenant stores about the contact of a conversation, or what follows an answer whose
-/// `next` is `after`. An answer has rows of about [`MAX_ANSWER_BYTES`].
+/// `next` is `after`. An answer has rows of about 2.5 MB.
 ///
 /// # Errors
 /// Returns 404 for another tenant's conversation, 422 for a place that no answer has named, and any database error.
@@ -319,7 +319,7 @@ pub enum DeletionStep {
     },
 }
 
-/// Deletes a conversation of the transaction's tenant with all that belongs to it, or the next [`BATCH_MESSAGES`] messages of
+/// Deletes a conversation of the transaction's tenant with all that belongs to it, or the next 1,000 messages of
 /// it, and adds to the counts. Orders stay as bookings, without the name and the conversation. Archives of the company end, and
 /// one that is being made is begun anew.
 ///

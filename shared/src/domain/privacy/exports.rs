@@ -13,6 +13,7 @@ use crate::{
     db::{SystemTx, TenantTx},
     error::ApiError,
     jobs::{self, ExportMessage},
+    paging::{List, Listing, Paging, list_page},
 };
 
 /// Time for which an archive can be fetched.
@@ -49,7 +50,7 @@ pub struct Export {
     pub size_bytes: Option<i64>,
     /// Reason of the failure: `storage_unavailable`, `attempts_used_up`; null unless the status is `failed`.
     pub error_code: Option<String>,
-    /// Link to the archive; null unless the status is `ready`.
+    /// Link to the archive; null unless the status is `ready`, and in the list of the exports.
     pub download: Option<Download>,
 }
 
@@ -63,6 +64,7 @@ pub struct Download {
 }
 
 /// A row of `exports`, as its queries select it.
+#[derive(Serialize)]
 struct ExportRow {
     id: Uuid,
     status: String,
@@ -138,6 +140,31 @@ pub async fn request(tx: &mut TenantTx, requested_by: Uuid) -> Result<RequestedE
         // The open export, which kept this one from being inserted, has ended between the two statements.
     }
     Err(ApiError::unavailable().with_source("exports end faster than they are found"))
+}
+
+/// Order of the exports: by the time of the request.
+#[derive(Debug)]
+pub struct ExportListing;
+
+impl Listing for ExportListing {
+    const NAME: &'static str = "exports";
+    const SORTS: &'static [&'static str] = &["created_at"];
+}
+
+/// Returns a page of the transaction's tenant's exports, without links.
+///
+/// # Errors
+/// Returns 422 for a cursor of the wrong form, and any database error.
+pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<Export>, ApiError> {
+    let page: Result<List<ExportRow>, ApiError> = list_page!(tx, paging, ExportRow {
+        select: r#"id, case when status = 'ready' and expires_at <= now() then 'expired' else status end as "status!",
+            created_at, finished_at, expires_at, size_bytes, error_code"#,
+        from: "exports where customer_id = $1",
+        bind: [],
+        order: ["created_at": "created_at" "timestamptz" DateTime<Utc> = created_at],
+        id: "id" "uuid" Uuid = id,
+    });
+    Ok(page?.map(Export::from))
 }
 
 /// Returns an export of the transaction's tenant, without a link.

@@ -251,7 +251,7 @@ pub(super) async fn lock(tx: &mut TenantTx, id: Uuid) -> Result<LockedEndpoint, 
     .ok_or_else(|| ApiError::not_found("webhook endpoint"))
 }
 
-/// Locks all endpoints of the tenant as [`lock`] does, by id.
+/// Locks all endpoints of the tenant as `lock` does, by id.
 ///
 /// # Errors
 /// A database error.

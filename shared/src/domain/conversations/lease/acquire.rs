@@ -95,6 +95,7 @@ async fn take_lease(tx: &mut TenantTx, conversation: Uuid, token: Uuid) -> sqlx:
                 released_at = case when handover_until <= now() then handover_until else released_at end,
                 handler = case when handover_until <= now() then 'bot' else handler end,
                 handover_reason = case when handover_until <= now() then null else handover_reason end,
+                handled_by = case when handover_until <= now() then null else handled_by end,
                 handover_until = case when handover_until <= now() then null else handover_until end
             where customer_id = $1 and id = $2
             returning *

@@ -1,0 +1,43 @@
+// @vitest-environment happy-dom
+import { createElement } from "react";
+import { renderToStaticMarkup } from "react-dom/server";
+import { describe, expect, it } from "vitest";
+
+import { FormattedText } from "./formatted-text";
+import { plainText, readParts } from "./whatsapp-text";
+
+const html = (text: string) => renderToStaticMarkup(createElement(FormattedText, { text }));
+
+describe("WhatsApp's marks", () => {
+  it("become elements: bold, italic, struck, monospaced, also within each other", () => {
+    expect(html("*Prix* : _1 500 F_, ~2 000~, `ref-1`")).toBe("<strong>Prix</strong> : <em>1 500 F</em>, <s>2 000</s>, <code>ref-1</code>");
+    expect(html("_*Très* bien_ (*oui*).")).toBe("<em><strong>Très</strong> bien</em> (<strong>oui</strong>).");
+    expect(html("```a\n*b*```!")).toBe("<code>a\n*b*</code>!");
+    expect(html("*é*\n_à_")).toBe("<strong>é</strong>\n<em>à</em>");
+  });
+
+  it("stay as they are where they are no marks", () => {
+    for (const text of ["2 * 3 * 4", "snake_case_name", "*a", "a*b*c", "* a *", "**", "****", "___", "*a\nb*", "```", "```open", "~ ", "x_y_ z", "``"]) {
+      expect(readParts(text), text).toEqual([text]);
+    }
+    expect(readParts("")).toEqual([]);
+  });
+
+  it("never make HTML of what a message says", () => {
+    expect(html("*<img src=x onerror=alert(1)>*")).toBe("<strong>&lt;img src=x onerror=alert(1)&gt;</strong>");
+    expect(html("`</code><script>alert(1)</script>`")).toBe("<code>&lt;/code&gt;&lt;script&gt;alert(1)&lt;/script&gt;</code>");
+  });
+
+  it("lose nothing and take no time in a long text of marks", () => {
+    for (const text of ["*a ".repeat(5_000), "*_~`".repeat(5_000), "_a* ".repeat(5_000), "```".repeat(5_000), "*a_b*c_".repeat(3_000)]) {
+      const start = performance.now();
+      const length = JSON.stringify(readParts(text)).length;
+      expect(performance.now() - start).toBeLessThan(500);
+      expect(length).toBeGreaterThan(0);
+    }
+  });
+
+  it("are left out of one line", () => {
+    expect(plainText("*Bonjour* _Awa_\n1*2")).toBe("Bonjour Awa\n1*2");
+  });
+});
