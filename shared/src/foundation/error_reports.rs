@@ -75,7 +75,7 @@ impl ErrorReports {
             settings.problem("SENTRY_DSN is not of the form https://<key>@<host>/<project>");
             return Self(None);
         };
-        let client = LazyLock::new(build_client);
+        let client = LazyLock::new(build_client as fn() -> Client);
         Self(Some(Arc::new(Reporter { url, auth, environment, client, queue: Mutex::default() })))
     }
 
