@@ -358,6 +358,49 @@ impl QuotaClient {
     }
 }
 
+/// Waits until `count` statements wait for a lock. `last` is the one that began last.
+async fn wait_for_waiting(admin: &mut PgConnection, count: i64, last: &str) {
+    let waiting =
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut *admin).await.unwrap() < count {
+        assert!(tokio::time::Instant::now() < deadline, "{last} does not wait");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The end of a plan waits for a request that opens the plan's period. Otherwise that request would hold the profile and
+/// wait for the free quota, and a free request the other way round.
+#[tokio::test]
+async fn a_plan_that_ends_while_a_request_opens_its_period_waits_for_the_request() {
+    let route = DatabaseRoute::direct().await;
+    let (mut admin, mut holding, mut ending) = (route.admin().await, route.admin().await, route.admin().await);
+    let tenant = seed::tenant(&mut admin, "race", 8).await;
+    sqlx::raw_sql("update users set is_pro = true").execute(&mut admin).await.unwrap();
+    let hold = format!("begin; select from profiles where id = '{}' for update", tenant.owner);
+    sqlx::raw_sql(sqlx::AssertSqlSafe(hold)).execute(&mut holding).await.unwrap();
+    let db = route.db(CONNECTIONS);
+    let asked = reserve(&db, &tenant);
+    let ended = sqlx::raw_sql("update users set is_pro = false").execute(&mut ending);
+    let look = async {
+        wait_for_waiting(&mut admin, 1, "the request").await;
+        let free = "update user_settings set free_quota_used = free_quota_used + 1";
+        let look_on = async {
+            wait_for_waiting(&mut admin, 2, "the end of the plan").await;
+            sqlx::raw_sql(free).execute(&mut admin).await.unwrap();
+            sqlx::raw_sql("commit").execute(&mut holding).await.unwrap();
+        };
+        let (ended, ()) = tokio::join!(ended, look_on);
+        ended.unwrap();
+    };
+    let (reserved, ()) = tokio::join!(asked, look);
+    assert!(reserved.unwrap().quota.is_pro);
+    let counted = "select requests from usage_periods";
+    assert_eq!(sqlx::query_scalar::<_, i32>(counted).fetch_one(&mut admin).await.unwrap(), 1);
+    let used = "select free_quota_used from user_settings";
+    assert_eq!(sqlx::query_scalar::<_, i32>(used).fetch_one(&mut admin).await.unwrap(), 1);
+}
+
 /// A free request that is counted while the plan is being bought waits for the purchase, and then leaves the plan's
 /// credits as they are.
 #[tokio::test]
@@ -374,13 +417,7 @@ async fn a_free_request_during_a_purchase_does_not_overwrite_the_credits_of_the_
     let request = "update user_settings set free_quota_used = free_quota_used + 1 where user_id = $1";
     let asked = async { sqlx::query(request).bind(tenant.owner).execute(&mut asking).await.unwrap() };
     let bought = async {
-        let waiting = "select count(*) from pg_stat_activity where datname = current_database()
-                       and wait_event_type = 'Lock' and query like '%user_settings%'";
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut admin).await.unwrap() == 0 {
-            assert!(tokio::time::Instant::now() < deadline, "the request does not wait");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        wait_for_waiting(&mut admin, 1, "the request").await;
         sqlx::raw_sql("commit").execute(&mut buying).await.unwrap();
     };
     tokio::join!(asked, bought);
