@@ -32,7 +32,7 @@ export const layout: Texts["layout"] = {
     otherTitle: "Votre propre entreprise a été supprimée",
     since: (at) => `Elle a été supprimée le ${at}.`,
     text: "L’assistant ne répond à personne.",
-    until: (day) => `Jusqu’au ${day}, tout peut être restauré. Ensuite, tout disparaît pour de bon.`,
+    until: (time) => `Jusqu’au ${time}, tout peut être restauré. Ensuite, tout disparaît pour de bon.`,
     subscription: "L’abonnement a été résilié, et ne revient pas : choisissez ensuite une formule.",
     restore: "Tout restaurer",
     restored: "Tout est de nouveau là.",

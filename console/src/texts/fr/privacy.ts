@@ -24,6 +24,7 @@ export const privacy: Texts["privacy"] = {
     },
     none: "Aucun export n’a encore été demandé.",
     earlier: "Exports précédents",
+    earlierExpired: "Cette archive a été supprimée après 7 jours, ou remplacée.",
     states: {
       queued: "en préparation",
       running: "en préparation",
@@ -54,7 +55,7 @@ export const privacy: Texts["privacy"] = {
     ],
     open: "Supprimer le compte…",
     dialogTitle: (company) => `Supprimer ${company} ?`,
-    until: (day) => `Jusqu’au ${day}, un propriétaire peut tout restaurer. Après, plus personne ne le peut.`,
+    until: (time) => `Jusqu’au ${time}, un propriétaire peut tout restaurer. Après, plus personne ne le peut.`,
     exportFirst: "Téléchargez d’abord un export si vous pouvez avoir besoin des données.",
     type: (company) => `Saisissez le nom de l’entreprise pour confirmer : ${company}`,
     confirm: "Supprimer le compte",

@@ -365,6 +365,8 @@ export const settings: Texts["settings"] = {
     yours: "Votre formule",
     paid: "Merci, le paiement est arrivé. Votre formule est en vigueur.",
     paidSoon: "Merci pour le paiement. La formule est en vigueur dès que Stripe le signale, le plus souvent en moins d’une minute.",
+    paidLate:
+      "Merci pour le paiement. Stripe ne l’a pas encore signalé. Rechargez cette page dans quelques minutes. Écrivez à l’assistance si la formule n’est pas en vigueur à ce moment-là.",
     notPaid: "Rien n’a été payé. Vous pouvez choisir une formule quand vous voulez.",
     troubled: "Stripe n’a pas pu encaisser le dernier paiement. Vérifiez la carte chez Stripe ; sinon l’accès prend fin.",
     endsAt: (date) => `Elle se termine le ${date}, sans renouvellement.`,
