@@ -1,10 +1,7 @@
 /** Privacy by the interface: the archive, the retention, one contact, the end of an account and its return. */
-import { createReadStream } from "node:fs";
-import { readFile } from "node:fs/promises";
-
 import { expect, it } from "vitest";
 
-import { expectAccessible, useBrowser, visit } from "./browser";
+import { contentOf, expectAccessible, useBrowser, visit } from "./browser";
 import { createCompany, createSupportUser, signIn } from "./company";
 
 useBrowser();
@@ -29,9 +26,7 @@ it("the archive is made, found again, and downloaded", async () => {
   await expectAccessible(page);
   const [download] = await Promise.all([page.waitForEvent("download"), link.click()]);
   expect(download.suggestedFilename()).toMatch(/^lisa-export-.*\.zip$/);
-  const begin: Buffer[] = [];
-  for await (const chunk of createReadStream(await download.path(), { end: 3 })) begin.push(chunk as Buffer);
-  expect(Buffer.concat(begin).toString("latin1")).toBe("PK\u0003\u0004");
+  expect((await contentOf(download)).subarray(0, 4).toString("latin1")).toBe("PK\u0003\u0004");
 
   // Another browser of the company finds it, and what became of the one before.
   await page.getByRole("button", { name: "Request a new export" }).click();
@@ -97,7 +92,7 @@ it("an owner exports and deletes a contact, and a colleague's inbox drops it", a
   await page.getByRole("button", { name: "Actions for Awa <b>Koné</b>" }).click();
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("menuitem", { name: "Export this contact" }).click()]);
   expect(download.suggestedFilename()).toBe(`contact-${id}.json`);
-  const file = JSON.parse(await readFile(await download.path(), "utf8")) as { conversation: { id: string }; messages: { content: string }[] };
+  const file = JSON.parse((await contentOf(download)).toString()) as { conversation: { id: string }; messages: { content: string }[] };
   expect(file.conversation.id).toBe(id);
   expect(file.messages[0]?.content).toBe("Bonjour, où êtes-vous ?");
 

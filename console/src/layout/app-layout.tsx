@@ -52,7 +52,8 @@ function WithoutCompany({ error, onRetry }: { error: Error | null; onRetry: () =
   const { layout } = useTexts();
   const hasNoCompany = error instanceof ApiError && error.code === "tenant_required";
   const isDeleted = error instanceof ApiError && error.code === "tenant_deleted";
-  const profile = useQuery({ ...ownProfileQuery, enabled: error !== null });
+  // Asked for again: the profile of a moment ago has the company as it was before it was closed.
+  const profile = useQuery({ ...ownProfileQuery, enabled: error !== null, staleTime: 0 });
   // The API answers 403 to an administrator who is a member of no company.
   const isRefused = error instanceof ApiError && (error.status === 403 || hasNoCompany);
   if (isRefused && profile.data?.is_administrator === true) return <Navigate to="/admin/companies" replace />;
