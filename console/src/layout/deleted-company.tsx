@@ -16,13 +16,14 @@ import { showDone } from "./toasts";
 
 interface ProfileState {
   data: OwnProfile | undefined;
-  isPending: boolean;
+  /** True from the first answer on, a refusal too; a later call does not hide what is shown. */
+  isFetched: boolean;
 }
 
 /** All that is left of the chosen company, which is deleted: until when, and its restoration, for an owner. */
 export function DeletedCompany({ profile }: { profile: ProfileState }) {
   const state = useStore(session);
-  if (profile.isPending) return <LoadingState />;
+  if (!profile.isFetched) return <LoadingState />;
   const chosen = state.status === "signed-in" ? state.companyId : null;
   // The API refuses the profile of the account owner while the company is deleted; a colleague's says the role.
   const company = profile.data?.companies.find(({ id }) => id === chosen) ?? profile.data?.companies[0];
