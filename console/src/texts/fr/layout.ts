@@ -33,7 +33,7 @@ export const layout: Texts["layout"] = {
     since: (at) => `Elle a été supprimée le ${at}.`,
     text: "L’assistant ne répond à personne.",
     until: (time) => `Jusqu’au ${time}, tout peut être restauré. Ensuite, tout disparaît pour de bon.`,
-    subscription: "L’abonnement a été résilié, et ne revient pas : choisissez ensuite une formule.",
+    subscription: "L’abonnement a été résilié, et ne revient pas : choisissez ensuite une formule.",
     restore: "Tout restaurer",
     restored: "Tout est de nouveau là.",
     askOwner: "Seul un propriétaire peut la restaurer. Demandez-lui de se connecter.",
