@@ -89,11 +89,11 @@ pub fn judge_on_model(first_seed: u64, count: u64) -> Result<Coverage> {
 ///
 /// A history stops the clock of the database, but not that of a call: a worker gives up ManyChat after 10 s and the
 /// database after 3 s, while the model holds a call as long as the history wants. A history that fails after
-/// [`SLOW_AFTER`] is repeated; one that is wrong fails every time.
+/// 3 s is repeated; one that is wrong fails every time.
 ///
 /// # Errors
 /// Fails with the first history in which the database and the model differ after an event, and with a history that was
-/// too slow [`MAX_SLOW_REPLAYS`] times.
+/// too slow five times.
 pub async fn replay_on_database(first_seed: u64, count: u64) -> Result<Coverage> {
     let mut product = Product::start().await?;
     let mut coverage = Coverage::default();
