@@ -456,9 +456,10 @@ pub async fn refund_expired(tx: &mut SystemTx, limit: i64) -> sqlx::Result<u64> 
             order by settings.user_id
             for update of settings
         ), unused as (
-            select customer_id, period_start, sum(amount)::integer as amount from returned
-            where kind = 'plan' and (select count(*) from held_settings) > 0
-            group by customer_id, period_start
+            -- The count makes all of these locks come before the first period's.
+            select customer_id, period_start, sum(amount)::integer as amount
+            from returned cross join (select count(*) from held_settings) all_held
+            where kind = 'plan' group by customer_id, period_start
         ), held_periods as (
             select period.customer_id, period.period_start
             from usage_periods period join unused using (customer_id, period_start)
