@@ -31,6 +31,8 @@ export default tseslint.config(
       ...jsxA11y.flatConfigs.strict.rules,
     },
   },
+  // French marks stay with the word before them by a space that does not break.
+  { files: ["src/texts/fr/**"], rules: { "no-irregular-whitespace": ["error", { skipTemplates: true }] } },
   {
     files: ["*.config.{ts,js}", "viewer-plugin.ts", "scripts/**", "tests/**"],
     languageOptions: { globals: globals.node },

@@ -1107,7 +1107,11 @@ $$;
 CREATE FUNCTION app.open_own_period() RETURNS void
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO ''
-    AS $$ select app.open_period(app.current_customer(), now()) $$;
+    AS $$
+    select pg_advisory_xact_lock(hashtextextended(app.current_customer()::text, 10));
+    select from public.users account where account.id = app.current_owner() for share;
+    select app.open_period(app.current_customer(), now());
+$$;
 
 CREATE FUNCTION app.open_period(tenant uuid, moment timestamp with time zone) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER

@@ -81,8 +81,8 @@ class Costs:
     def fixed(self):
         """A month without a request."""
         runs = MINUTES + MINUTES / 5
-        metrics = self.template.count("Namespace: AWS/") + len(re.findall(r"\n      Namespace: Lisa", self.template))
-        own = len(re.findall(r"\n      Namespace: Lisa", self.template))
+        own = len(re.findall(r"\n      Namespace: !Sub Lisa/", self.template))
+        metrics = self.template.count("Namespace: AWS/") + own
         secrets = self.template.count("Type: AWS::SecretsManager::Secret\n")
         rows = [(f"{metrics} metrics of alarms", self.of("alarm_metric", metrics)),
                 (f"{own} metrics of Lisa, of things lost and of the models' cost, in months in which each occurs", self.of("metric", own)),

@@ -1,10 +1,7 @@
 /** Privacy by the interface: the archive, the retention, one contact, the end of an account and its return. */
-import { createReadStream } from "node:fs";
-import { readFile } from "node:fs/promises";
-
 import { expect, it } from "vitest";
 
-import { expectAccessible, useBrowser, visit } from "./browser";
+import { contentOf, expectAccessible, useBrowser, visit } from "./browser";
 import { createCompany, createSupportUser, signIn } from "./company";
 
 useBrowser();
@@ -29,13 +26,14 @@ it("the archive is made, found again, and downloaded", async () => {
   await expectAccessible(page);
   const [download] = await Promise.all([page.waitForEvent("download"), link.click()]);
   expect(download.suggestedFilename()).toMatch(/^lisa-export-.*\.zip$/);
-  const begin: Buffer[] = [];
-  for await (const chunk of createReadStream(await download.path(), { end: 3 })) begin.push(chunk as Buffer);
-  expect(Buffer.concat(begin).toString("latin1")).toBe("PK\u0003\u0004");
+  expect((await contentOf(download)).subarray(0, 4).toString("latin1")).toBe("PK\u0003\u0004");
 
   // Another browser of the company finds it, and what became of the one before.
   await page.getByRole("button", { name: "Request a new export" }).click();
   await page.getByText("Earlier exports").waitFor();
+  // The page that stays open shows it, too, and offers no link to it any more.
+  await page.getByRole("listitem").getByText("– deleted", { exact: false }).waitFor();
+  expect(await page.getByRole("button", { name: "Make a new link" }).count()).toBe(0);
   const other = await visit({ size: "phone", dark: true });
   await signIn(other.page, company, "/settings/privacy");
   await other.page.getByRole("link", { name: "Download the archive" }).waitFor();
@@ -94,7 +92,7 @@ it("an owner exports and deletes a contact, and a colleague's inbox drops it", a
   await page.getByRole("button", { name: "Actions for Awa <b>Koné</b>" }).click();
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("menuitem", { name: "Export this contact" }).click()]);
   expect(download.suggestedFilename()).toBe(`contact-${id}.json`);
-  const file = JSON.parse(await readFile(await download.path(), "utf8")) as { conversation: { id: string }; messages: { content: string }[] };
+  const file = JSON.parse((await contentOf(download)).toString()) as { conversation: { id: string }; messages: { content: string }[] };
   expect(file.conversation.id).toBe(id);
   expect(file.messages[0]?.content).toBe("Bonjour, où êtes-vous ?");
 
@@ -131,6 +129,7 @@ it("a deleted account shows its restoration only, to all who are signed in, and 
   const dialog = page.getByRole("dialog");
   const confirm = dialog.getByRole("button", { name: "Delete the account" });
   expect(await confirm.isDisabled()).toBe(true);
+  await dialog.getByText(/^Until .*, \d\d:\d\d \S+ an owner can restore everything/).waitFor();
   await dialog.getByLabel("Type the name of the company", { exact: false }).fill("Épicerie Zoé");
   expect(await confirm.isDisabled()).toBe(true);
   await expectAccessible(page);
@@ -139,7 +138,7 @@ it("a deleted account shows its restoration only, to all who are signed in, and 
   await page.getByRole("heading", { level: 1, name: "This company was deleted" }).waitFor();
   expect(await page.getByRole("navigation").count()).toBe(0);
   const lastDay = new Date(Date.now() + 30 * 86_400_000).getUTCFullYear();
-  const until = new RegExp(`^Until .*${lastDay} everything can be restored`);
+  const until = new RegExp(`^Until .*${lastDay}, \\d\\d:\\d\\d UTC everything can be restored`);
   await page.getByText(until).waitFor();
   await page.getByText(/^It was deleted on /).waitFor();
   await expectAccessible(page);
@@ -149,7 +148,16 @@ it("a deleted account shows its restoration only, to all who are signed in, and 
 
   // Also after a sign-in, on any address.
   const later = await visit({ size: "phone" });
+  await later.page.route("**/api/v1/privacy/account", (route) =>
+    route.fulfill({ status: 500, json: { success: false, error: { code: "internal", message: "internal", request_id: "req-500" } } }),
+  );
   await signIn(later.page, company, "/orders");
+  await later.page.getByRole("alert").getByText("The server made a mistake. It was recorded.").waitFor();
+  expect(await later.page.getByRole("button", { name: "Restore everything" }).isEnabled()).toBe(true);
+  await expectAccessible(later.page);
+  await later.page.unrouteAll();
+  await later.page.getByRole("button", { name: "Try again" }).click();
+  await later.page.getByText(until).waitFor();
   await later.page.getByRole("button", { name: "Restore everything" }).click();
   await later.page.getByText("Everything is there again.").waitFor();
   await later.page.getByRole("heading", { level: 1, name: "Orders" }).waitFor();

@@ -122,7 +122,6 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let metrics = serve_metrics(arguments.metrics_port, &stack, progress).await?;
 
     let file = data.join("demo.json");
-    running::write_settings(&file, &stack)?;
     if settings.contains_key("SUPABASE_URL") {
         progress.line("  SUPABASE_URL is set, so accounts are kept there and no demo tenants are created.");
     } else {
@@ -134,6 +133,8 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         progress.line(&welcome(&stack.base_url(), has_console, &demo, &file));
     }
     let running = RunningStack::announce(&file)?;
+    // Dropping `running` removes these settings, also when the start fails from here on.
+    running::write_settings(&file, &stack)?;
     fakes.send_stripe_events(&stack, settings.get("STRIPE_WEBHOOK_SECRET").unwrap_or(&secrets.stripe_webhook_secret));
     // The gateway opens after the demo file is written: a client that waits for the gateway finds this start's ports
     // in the file.

@@ -2,7 +2,8 @@
 //! plain words what is wrong and what to do.
 //!
 //! The settings are read by the functions' own readers, so that a new setting is checked without a change here. Nothing is
-//! changed but for one object of its own in the bucket, which is removed again. No secret is printed.
+//! changed but for one object of its own in the bucket, which is removed again, and a counter of its own in Redis,
+//! `lisa:check`, which expires. No secret is printed.
 
 mod aws;
 mod database;
@@ -46,7 +47,7 @@ pub struct Arguments {
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
-    /// The longest time of each check, in seconds.
+    /// The longest time of each check, and of each of the bucket's three calls, in seconds.
     #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     timeout: u64,
 }
@@ -62,7 +63,7 @@ pub struct Target {
     pub secrets: Vec<String>,
     /// The gateway of the local stack, without a slash at the end; `None` for a deployment.
     pub local_url: Option<String>,
-    /// The longest time of each check.
+    /// The longest time of each check, and of each call of the bucket's check.
     pub timeout: Duration,
 }
 
@@ -149,7 +150,12 @@ pub async fn examine(mut target: Target) -> Report {
         ("embeddings", Box::pin(models::check_embeddings(target))),
         ("Redis", Box::pin(keys::check_redis(target))),
     ];
-    let checked = checks.into_iter().map(|(name, check)| bounded(name, target.timeout, check));
+    let checked = checks.into_iter().map(|(name, check)| {
+        // The bucket's calls have timeouts of their own. This one is longer than all of them, so that it never comes between
+        // an object and its removal.
+        let factor = if name == "bucket" { aws::BUCKET_CALLS + 1 } else { 1 };
+        bounded(name, target.timeout * factor, check)
+    });
     findings.extend(join_all(checked).await.into_iter().flatten());
     let mut report = Report { findings };
     report.redact(&settings::secret_values(&target.settings, &read));

@@ -12,12 +12,11 @@ mod replay;
 use std::{
     num::NonZero,
     thread::{self, available_parallelism},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Result, anyhow};
 use clap::Args;
-use shared::manychat;
 
 pub use judge::Coverage;
 
@@ -25,6 +24,11 @@ use self::replay::Product;
 
 /// The number of times that a history is repeated because the machine was too slow for it.
 const MAX_SLOW_REPLAYS: u32 = 5;
+/// The time from which a failed history shows a slow machine. The shortest limit of the product is the wait for a
+/// connection to the database, 3 s; a history takes less than a second.
+const SLOW_AFTER: Duration = Duration::from_secs(3);
+/// The number of histories between two lines about the progress.
+const PROGRESS_STEP: u64 = 500;
 
 /// Generates histories from seeds and judges them. A history that fails prints the command that repeats it.
 #[derive(Debug, Args)]
@@ -83,13 +87,13 @@ pub fn judge_on_model(first_seed: u64, count: u64) -> Result<Coverage> {
 
 /// Replays the histories of `count` seeds on a database of their own.
 ///
-/// A history stops the clock of the database, but not that of a call: a worker gives ManyChat up after
-/// [`manychat::CALL_TIMEOUT`], while the model holds the call as long as the history wants. A history that fails after that
-/// time shows a slow machine, and is repeated.
+/// A history stops the clock of the database, but not that of a call: a worker gives up ManyChat after 10 s and the
+/// database after 3 s, while the model holds a call as long as the history wants. A history that fails after
+/// 3 s is repeated; one that is wrong fails every time.
 ///
 /// # Errors
 /// Fails with the first history in which the database and the model differ after an event, and with a history that was
-/// too slow [`MAX_SLOW_REPLAYS`] times.
+/// too slow five times.
 pub async fn replay_on_database(first_seed: u64, count: u64) -> Result<Coverage> {
     let mut product = Product::start().await?;
     let mut coverage = Coverage::default();
@@ -100,7 +104,7 @@ pub async fn replay_on_database(first_seed: u64, count: u64) -> Result<Coverage>
             let replayed = Box::pin(product.replay(seed)).await;
             match replayed {
                 Ok(history) => break history,
-                Err(error) if started.elapsed() < manychat::CALL_TIMEOUT || slow_replays == MAX_SLOW_REPLAYS => {
+                Err(error) if started.elapsed() < SLOW_AFTER || slow_replays == MAX_SLOW_REPLAYS => {
                     return Err(failure(seed, " --database", &format!("{error:#}")));
                 }
                 Err(_) => {
@@ -112,6 +116,10 @@ pub async fn replay_on_database(first_seed: u64, count: u64) -> Result<Coverage>
             }
         };
         coverage.add(&history);
+        let done = seed - first_seed + 1;
+        if done.is_multiple_of(PROGRESS_STEP) {
+            eprintln!("  {done} of {count} histories hold");
+        }
     }
     Ok(coverage)
 }

@@ -26,7 +26,7 @@ use axum::{
 use futures::future::join_all;
 use local_postgres::root;
 use serde_json::Value;
-use shared::logging;
+use shared::logging::{self, METRIC_NAMESPACE};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use self::instruments::Instruments;
@@ -40,8 +40,8 @@ pub const DEFAULT_PORT: u16 = 9464;
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Time that a queue has for its answer. Prometheus waits for 10 s.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Namespace of the functions' own metrics.
-const OWN_NAMESPACE: &str = "Lisa";
+/// Namespace of the functions' own metrics in template.yaml.
+const OWN_NAMESPACE: &str = "Lisa/${Environment}";
 
 /// The metrics of this process. All stacks of a process share them, as all its functions share one writer of metrics.
 static INSTRUMENTS: LazyLock<Mutex<Instruments>> = LazyLock::new(Mutex::default);
@@ -90,14 +90,15 @@ impl MetricsServer {
         let address = listener.local_addr().context("the address of the metrics cannot be read")?;
         let template = Template::read(&root().join("template.yaml"))?;
         IS_COLLECTING.store(true, Ordering::Relaxed);
-        logging::write_metrics_to(|line| match serde_json::from_str(line) {
+        // There is one environment here, and its name is in no name of a metric.
+        logging::write_metrics_to(METRIC_NAMESPACE.to_owned(), |line| match serde_json::from_str(line) {
             Ok(line) => collect(&line),
             Err(error) => tracing::warn!(%error, "a line of metrics is not JSON"),
         });
         let alarms = template.resources("AWS::CloudWatch::Alarm");
-        for (_, alarm) in alarms.filter(|(_, alarm)| alarm["Namespace"] == OWN_NAMESPACE) {
+        for (_, alarm) in alarms.filter(|(_, alarm)| alarm["Namespace"]["Fn::Sub"] == OWN_NAMESPACE) {
             // A counter that appears with its first value has no increase that Prometheus sees.
-            instruments().begin_with_zero(OWN_NAMESPACE, alarm["MetricName"].as_str().unwrap_or_default());
+            instruments().begin_with_zero(METRIC_NAMESPACE, alarm["MetricName"].as_str().unwrap_or_default());
         }
         let (client, urls) = stack.queues();
         let router = Router::new().route("/metrics", get(answer)).with_state(Arc::new(Queues { client, urls }));

@@ -40,7 +40,7 @@ pub(crate) fn write_settings(demo_file: &Path, stack: &Stack) -> Result<()> {
 /// Reads the settings of a running stack: the one of the named demo file, or else that of [`demo_file`].
 ///
 /// # Errors
-/// Fails when there is no such file: no stack was ever started there.
+/// Fails when there is no such file: no stack runs there.
 pub(crate) fn read_settings(demo: Option<&Path>) -> Result<StackSettings> {
     let path = demo_file(demo).with_file_name(SETTINGS_FILE);
     let shown = path.display();
@@ -49,10 +49,11 @@ pub(crate) fn read_settings(demo: Option<&Path>) -> Result<StackSettings> {
     serde_json::from_slice(&text).with_context(|| format!("{shown} is damaged: start `cargo dev` again"))
 }
 
-/// The file of a running stack. Dropping it removes the file.
+/// The file of a running stack. Dropping it removes the file, and the file of the stack's settings, which holds secrets.
 #[derive(Debug)]
 pub(crate) struct RunningStack {
     path: PathBuf,
+    settings: PathBuf,
     _lock: File,
 }
 
@@ -79,12 +80,13 @@ impl RunningStack {
             Ok::<_, std::io::Error>(file)
         };
         let lock = write().with_context(|| format!("{} cannot be written", path.display()))?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self { path, settings: demo_file.with_file_name(SETTINGS_FILE), _lock: lock })
     }
 }
 
 impl Drop for RunningStack {
     fn drop(&mut self) {
+        let _ = fs::remove_file(&self.settings);
         // A file that stays has no lock, so nothing takes it for a running stack.
         let _ = fs::remove_file(&self.path);
     }
@@ -157,5 +159,17 @@ mod tests {
         drop(first);
         assert!(running_in(folder.path()).is_empty());
         assert_eq!(demo_file(Some(Path::new("named.json"))), Path::new("named.json"));
+    }
+
+    #[test]
+    fn the_settings_of_a_stack_are_removed_when_it_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let (demo_file, settings) = (folder.path().join("demo.json"), folder.path().join(SETTINGS_FILE));
+        let stack = RunningStack::announce_in(folder.path(), "stack", &demo_file).unwrap();
+        fs::write(&demo_file, "{}").unwrap();
+        fs::write(&settings, "{}").unwrap();
+        drop(stack);
+        assert!(!settings.exists());
+        assert!(demo_file.exists());
     }
 }

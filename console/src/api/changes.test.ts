@@ -1,8 +1,9 @@
+import { QueryClient, QueryObserver } from "@tanstack/react-query";
 import { expect, it, vi } from "vitest";
 
 vi.mock("./client", () => ({ send: vi.fn() }));
 
-const { deletedMessages, noteDeletions, paceOf, touchedKeys } = await import("./changes");
+const { cursorQuery, deletedMessages, forgetCursor, noteDeletions, paceOf, touchedKeys } = await import("./changes");
 
 const change = (kind: string) => ({ kind, id: "3f1d2c4b-0c7e-4a53-8a4e-5d2f9b1c5a69", version: 1, is_deleted: false, at: "2026-11-29T12:00:00Z" });
 
@@ -33,4 +34,36 @@ it("slows down when few calls are left, and not while there are many", () => {
   expect(paceOf(limits("30", "30"))).toBe(3_000);
   expect(paceOf(limits("0", "20"))).toBe(20_000);
   expect(paceOf(new Headers())).toBe(0);
+});
+
+/** A cache with the place in the feed, which a mounted layout observes, and with a list that the feed covers. */
+function mountLayout() {
+  const queries = new QueryClient();
+  queries.setQueryData(cursorQuery.queryKey, "cursor-of-the-start");
+  queries.setQueryData(["orders"], []);
+  queries.setQueryData(["context"], {});
+  const mount = () => new QueryObserver(queries, cursorQuery).subscribe(() => undefined);
+  const isStale = (key: string) => queries.getQueryState([key])?.isInvalidated;
+  return { queries, mount, isStale, unmount: mount() };
+}
+
+it("forgets the place in the feed with the layout, and loads again what the feed covers", async () => {
+  const { queries, unmount, isStale } = mountLayout();
+  unmount();
+  forgetCursor(queries);
+  await Promise.resolve();
+  expect(queries.getQueryData(cursorQuery.queryKey)).toBeUndefined();
+  expect([isStale("orders"), isStale("context")]).toEqual([true, false]);
+  queries.clear();
+});
+
+it("keeps the place of a layout that is mounted again at once, as by StrictMode", async () => {
+  const { queries, mount, unmount, isStale } = mountLayout();
+  unmount();
+  forgetCursor(queries);
+  mount();
+  await Promise.resolve();
+  expect(queries.getQueryData(cursorQuery.queryKey)).toBe("cursor-of-the-start");
+  expect(isStale("orders")).toBe(false);
+  queries.clear();
 });

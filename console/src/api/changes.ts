@@ -34,7 +34,7 @@ export function noteDeletions(changes: readonly Change[]): void {
 
 /** The cursor of the feed's end. */
 const NOW = "now";
-/** Time for which the place in the feed is kept for a layout, which may be loading still. */
+/** Time for which the place in the feed is kept without a layout: the page's start takes it while the layout is loaded. */
 const CURSOR_KEPT_MS = 10_000;
 const VISIBLE_INTERVAL_MS = 2_000;
 const HIDDEN_INTERVAL_MS = 15_000;
@@ -59,9 +59,23 @@ export const cursorQuery = queryOptions({
       () => NOW,
     ),
   staleTime: Infinity,
-  // The page's start asks before the layout does. A layout that is mounted later takes a new place.
   gcTime: CURSOR_KEPT_MS,
 });
+
+/**
+ * Removes the place in the feed after the layout's frame is unmounted, so that the next layout takes a new place. What the
+ * feed covers becomes stale: nobody follows the changes between the two places.
+ */
+export function forgetCursor(queries: QueryClient): void {
+  // React's StrictMode unmounts and mounts the frame in one task, and another company's layout is mounted in the task that
+  // unmounts this one. Their cursor is in use again when microtasks run.
+  queueMicrotask(() => {
+    const inactive = { queryKey: cursorQuery.queryKey, exact: true, type: "inactive" } as const;
+    if (queries.getQueryCache().find(inactive) === undefined) return;
+    queries.removeQueries(inactive);
+    for (const key of new Set(Object.values(KEYS).flat())) void queries.invalidateQueries({ queryKey: [key], refetchType: "none" });
+  });
+}
 
 /** Follows the feed from `start` until `signal` is aborted. Failures are waited out, as it loses nothing for seven days. */
 export async function followChanges(queries: QueryClient, signal: AbortSignal, start: string): Promise<void> {

@@ -10332,7 +10332,10 @@ export interface operations {
                      *         "contact_id": "132",
                      *         "created_at": "2026-11-23T09:30:06Z",
                      *         "display_name": "Awa",
-                     *         "handled_by": null,
+                     *         "handled_by": {
+                     *           "id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
+                     *           "name": "Awa Koné"
+                     *         },
                      *         "handler": "human",
                      *         "handover_reason": "person",
                      *         "handover_until": "2026-11-23T13:30:06Z",
@@ -12668,10 +12671,7 @@ export interface operations {
                      *       "data": [
                      *         {
                      *           "created_at": "2026-11-29T09:30:06Z",
-                     *           "download": {
-                     *             "expires_at": "2026-11-29T09:45:06Z",
-                     *             "url": "https://lisa-documents.s3.eu-west-1.amazonaws.com/tenants/…/exports/….zip?X-Amz-Signature=…"
-                     *           },
+                     *           "download": null,
                      *           "error_code": null,
                      *           "expires_at": "2026-12-06T09:30:41Z",
                      *           "finished_at": "2026-11-29T09:30:41Z",

@@ -3,7 +3,7 @@ import { Navigate, Outlet, useRouterState } from "@tanstack/react-router";
 import { Building2, Menu as MenuIcon } from "lucide-react";
 import { type RefObject, useEffect, useRef, useState } from "react";
 
-import { cursorQuery, followChanges } from "@/api/changes";
+import { cursorQuery, followChanges, forgetCursor } from "@/api/changes";
 import { ApiError } from "@/api/errors";
 import { session } from "@/api/session";
 import { useStore } from "@/lib/store";
@@ -29,8 +29,10 @@ export function AppLayout() {
 /** Loads the company's context first, as every page needs it, and where the changes feed stands before a page loads data. */
 function CompanyLayout() {
   const context = useContextQuery();
-  const cursor = useQuery(cursorQuery);
-  if (context.data === undefined || cursor.data === undefined || isClosed(context.error)) {
+  const isShut = isClosed(context.error);
+  // A company that is closed and opened again gets a new place in the feed.
+  const cursor = useQuery({ ...cursorQuery, enabled: !isShut });
+  if (context.data === undefined || cursor.data === undefined || isShut) {
     return <WithoutCompany error={context.error} onRetry={() => void context.refetch()} />;
   }
   return (
@@ -50,7 +52,8 @@ function WithoutCompany({ error, onRetry }: { error: Error | null; onRetry: () =
   const { layout } = useTexts();
   const hasNoCompany = error instanceof ApiError && error.code === "tenant_required";
   const isDeleted = error instanceof ApiError && error.code === "tenant_deleted";
-  const profile = useQuery({ ...ownProfileQuery, enabled: error !== null });
+  // Asked for again: the profile of a moment ago has the company as it was before it was closed.
+  const profile = useQuery({ ...ownProfileQuery, enabled: error !== null, staleTime: 0 });
   // The API answers 403 to an administrator who is a member of no company.
   const isRefused = error instanceof ApiError && (error.status === 403 || hasNoCompany);
   if (isRefused && profile.data?.is_administrator === true) return <Navigate to="/admin/companies" replace />;
@@ -150,6 +153,7 @@ function useChangesFeed(cursor: string): void {
     void followChanges(queries, stop.signal, cursor);
     return () => stop.abort();
   }, [queries, cursor]);
+  useEffect(() => () => forgetCursor(queries), [queries]);
 }
 
 /** Moves the focus to the new page, so that a keyboard and a screen reader go on there. */

@@ -11,18 +11,19 @@ import { useTexts } from "@/texts";
 import { Button } from "@/ui/button";
 
 import { FormError } from "./form-error";
-import { EmptyState, LoadingState } from "./states";
+import { EmptyState, ErrorState, LoadingState } from "./states";
 import { showDone } from "./toasts";
 
 interface ProfileState {
   data: OwnProfile | undefined;
-  isPending: boolean;
+  /** True from the first answer on, a refusal too; a later call does not hide what is shown. */
+  isFetched: boolean;
 }
 
 /** All that is left of the chosen company, which is deleted: until when, and its restoration, for an owner. */
 export function DeletedCompany({ profile }: { profile: ProfileState }) {
   const state = useStore(session);
-  if (profile.isPending) return <LoadingState />;
+  if (!profile.isFetched) return <LoadingState />;
   const chosen = state.status === "signed-in" ? state.companyId : null;
   // The API refuses the profile of the account owner while the company is deleted; a colleague's says the role.
   const company = profile.data?.companies.find(({ id }) => id === chosen) ?? profile.data?.companies[0];
@@ -37,19 +38,23 @@ function OfColleague({ purgeAfter }: { purgeAfter: string | null }) {
   return (
     <EmptyState icon={ArchiveRestore} title={text.title} isWholePage>
       <p>{text.text}</p>
-      {purgeAfter !== null && <p>{text.until(format.date(purgeAfter))}</p>}
+      {purgeAfter !== null && <p>{text.until(format.dateTimeInZone(purgeAfter))}</p>}
       <p>{text.askOwner}</p>
     </EmptyState>
   );
 }
 
-/** The state of an owner's deleted company, with the way back. `isOther`: while another company is open. */
+/**
+ * The state of an owner's deleted company, with the way back, which does not wait for the dates. `isOther`: while another
+ * company is open.
+ */
 export function Restoration({ isOther }: { isOther: boolean }) {
   const { layout } = useTexts();
   const text = layout.deleted;
   const format = useFormat();
   const queries = useQueryClient();
-  const { data: account } = useQuery(accountQuery(isOther));
+  const account = useQuery(accountQuery(isOther));
+  const { deleted_at: deletedAt, purge_after: purgeAfter } = account.data ?? {};
   const restore = useMutation({
     mutationFn: async () => (await call(client.POST("/api/v1/privacy/account/restore", { params: { header: companyHeader(isOther) } }))).data,
     onSuccess: async () => {
@@ -71,12 +76,14 @@ export function Restoration({ isOther }: { isOther: boolean }) {
           </Button>
         }
       >
-        {account?.deleted_at != null && <p>{text.since(format.dateTime(account.deleted_at))}</p>}
+        {deletedAt != null && <p>{text.since(format.dateTimeInZone(deletedAt))}</p>}
         <p>{text.text}</p>
-        {account?.purge_after != null && <p className="font-medium text-foreground">{text.until(format.date(account.purge_after))}</p>}
+        {purgeAfter != null && <p className="font-medium text-foreground">{text.until(format.dateTimeInZone(purgeAfter))}</p>}
         <p>{text.subscription}</p>
       </EmptyState>
       <FormError error={restore.error} />
+      {account.isPending && <LoadingState rows={1} />}
+      {account.isLoadingError && <ErrorState error={account.error} onRetry={() => void account.refetch()} />}
     </>
   );
 }

@@ -31,6 +31,13 @@ describe("times", () => {
     expect(en.dayOf("2026-11-29T23:30:00Z")).toBe("2026-11-30");
   });
 
+  it("name their timezone where the company's is not known by the reader", () => {
+    const outside = createFormat({ language: "en", currency: "USD", timezone: "UTC" });
+    expect(plain(en.dateTimeInZone("2026-11-29T23:30:00Z"))).toBe("30 Nov 2026, 00:30 CET");
+    expect(plain(outside.dateTimeInZone("2026-11-29T23:30:00Z"))).toBe("29 Nov 2026, 23:30 UTC");
+    expect(plain(fr.dateTimeInZone("2026-11-29T23:30:00Z"))).toBe("29 nov. 2026, 23:30 UTC+0");
+  });
+
   it("are short: the time of today, else the day", () => {
     const now = new Date("2026-11-29T12:00:00Z");
     expect(en.short("2026-11-29T08:05:00Z", now)).toBe("09:05");

@@ -24,6 +24,8 @@ export interface Format {
   bytes: (bytes: number) => string;
   date: (iso: string) => string;
   dateTime: (iso: string) => string;
+  /** Date and time with the name of their timezone, for what is shown inside and outside of a company. */
+  dateTimeInZone: (iso: string) => string;
   time: (iso: string) => string;
   /** The time of today, else the date. */
   short: (iso: string, now?: Date) => string;
@@ -42,7 +44,9 @@ export function createFormat({ language, currency, timezone }: FormatSettings): 
   const number = new Intl.NumberFormat(locale);
   const percent = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 1 });
   const date = inZone({ day: "numeric", month: "short", year: "numeric" });
-  const dateTime = inZone({ day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
+  const dayAndTime = { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" } as const;
+  const dateTime = inZone(dayAndTime);
+  const dateTimeInZone = inZone({ ...dayAndTime, timeZoneName: "short" });
   const time = inZone({ hour: "2-digit", minute: "2-digit" });
   const dayAndMonth = inZone({ day: "numeric", month: "short" });
   const calendarDay = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
@@ -59,6 +63,7 @@ export function createFormat({ language, currency, timezone }: FormatSettings): 
     bytes: (bytes) => formatBytes(locale, bytes),
     date: (iso) => date.format(new Date(iso)),
     dateTime: (iso) => dateTime.format(new Date(iso)),
+    dateTimeInZone: (iso) => dateTimeInZone.format(new Date(iso)),
     time: (iso) => time.format(new Date(iso)),
     short: (iso, now = new Date()) =>
       dayOf(iso) === dayOf(now.toISOString()) ? time.format(new Date(iso)) : dayAndMonth.format(new Date(iso)),

@@ -30,3 +30,8 @@ it("has no empty text", () => {
   const isText = ([path, text]: [string, unknown]) => text === "" && !path.startsWith("/products/templateRows/");
   expect([en, fr].flatMap((texts) => entriesOf(texts)).filter(isText)).toEqual([]);
 });
+
+it("keeps French marks with the word before them", () => {
+  const isTorn = ([, text]: [string, unknown]) => typeof text === "string" && / [;?!»]| :( |$)|« /.test(text);
+  expect(entriesOf(fr).filter(isTorn)).toEqual([]);
+});

@@ -5,25 +5,18 @@ use std::{
     fs,
     iter::zip,
     path::{Path, PathBuf},
-    process::Command,
-    sync::OnceLock,
+    sync::LazyLock,
 };
 
 use e5::{DIMENSIONS, Instructions, Model, ModelError, Purpose};
+use local_postgres::{DataFolder, ProgressOutput, ensure_embedding_model};
 use serde_json::Value;
 
 /// The file that `cargo dev` uses too.
 fn file() -> &'static Path {
-    static FILE: OnceLock<PathBuf> = OnceLock::new();
-    FILE.get_or_init(|| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let file = root.join(".local/e5/e5/e5-small.bin");
-        if !file.is_file() {
-            let script = Command::new(root.join("scripts/fetch-e5.sh")).arg(root.join(".local/e5")).status().unwrap();
-            assert!(script.success(), "scripts/fetch-e5.sh failed");
-        }
-        file
-    })
+    static FILE: LazyLock<PathBuf> =
+        LazyLock::new(|| ensure_embedding_model(&DataFolder::open(None).unwrap(), ProgressOutput::Silent).unwrap());
+    &FILE
 }
 
 fn cosine(left: &[f32], right: &[f32]) -> f32 {

@@ -19,23 +19,40 @@ const breakable = (path) => path.split(/(?=\/)/).flatMap((step) => [make("wbr"),
 const pretty = (value) => JSON.stringify(value, null, 2);
 
 let api;
-// The bearer token and the webhook secret are kept for this tab, also when the page is loaded again. The browser forgets
-// them when the tab is closed.
+// The bearer token and the secrets, such as the webhook secret, are kept for this tab, also when the page is loaded again.
+// The browser forgets them when the tab is closed.
 const kept = {
+  prefix: "lisa-docs-",
+  // Storage throws where a browser blocks it. The values are then kept in this page only.
+  blocked: {},
+  names() {
+    try {
+      return Object.keys(sessionStorage).filter((key) => key.startsWith(this.prefix)).map((key) => key.slice(this.prefix.length));
+    } catch { return Object.keys(this.blocked); }
+  },
   get(name) {
-    // Storage throws where a browser blocks it.
-    try { return sessionStorage.getItem(`lisa-docs-${name}`) ?? ""; } catch { return this[name] ?? ""; }
+    try { return sessionStorage.getItem(this.prefix + name) ?? ""; } catch { return this.blocked[name] ?? ""; }
   },
   set(name, value) {
-    this[name] = value;
-    try { sessionStorage.setItem(`lisa-docs-${name}`, value); } catch { /* kept in this page only */ }
+    try {
+      if (value) sessionStorage.setItem(this.prefix + name, value); else sessionStorage.removeItem(this.prefix + name);
+    } catch {
+      if (value) this.blocked[name] = value; else delete this.blocked[name];
+    }
+    find("forget").hidden = !this.names().length;
   },
 };
 
 function useToken(value) {
   kept.set("token", value);
   find("token").value = value;
-  find("forget").hidden = !value;
+}
+
+/** Removes the token and all secrets, also from the fields. */
+function forget() {
+  for (const name of kept.names()) kept.set(name, "");
+  find("token").value = "";
+  for (const input of document.querySelectorAll("[data-secret]")) input.value = "";
 }
 
 /** Resolves a `$ref`. Properties beside it take precedence over those of its target. */
@@ -179,7 +196,7 @@ function parameterTable(parameters) {
     const schema = resolve(parameter.schema);
     const input = make("input", {
       "aria-label": parameter.name, placeholder: parameter.required ? "required" : "", spellcheck: false, autocomplete: "off",
-      type: parameter.isSecret ? "password" : "text",
+      type: parameter.isSecret ? "password" : "text", ...(parameter.isSecret && { "data-secret": "" }),
       value: parameter.isSecret ? kept.get(parameter.name) : parameter.required ? parameter.example ?? schema.example ?? "" : "",
     });
     if (!parameter.required && parameter.example !== undefined) input.placeholder = `for example ${parameter.example}`;
@@ -436,7 +453,7 @@ function theme(isDark) {
 theme(matchMedia("(prefers-color-scheme: dark)").matches);
 find("theme").addEventListener("click", () => theme(!document.documentElement.classList.contains("dark")));
 find("token").addEventListener("input", (event) => useToken(event.target.value.trim()));
-find("forget").addEventListener("click", () => useToken(""));
+find("forget").addEventListener("click", forget);
 useToken(kept.get("token"));
 find("filter").addEventListener("input", (event) => filter(event.target.value));
 addEventListener("hashchange", openNamed);

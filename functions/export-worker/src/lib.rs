@@ -147,17 +147,18 @@ impl Deps {
         }
     }
 
-    /// Writes the archive and stores it. Returns its size in bytes. When the writing fails, the stored parts are
-    /// deleted; when the completion fails, they are left to the bucket's lifecycle.
+    /// Writes the archive and stores it. Returns its size in bytes. When the writing fails, or another worker has the
+    /// export by then, the stored parts are deleted; when the completion fails, they are left to the bucket's lifecycle.
     async fn make_archive(&self, work: &mut Work) -> Result<u64, ExportError> {
         let key = storage::export_key(work.export.customer_id, work.export.id);
         let upload = self.storage.begin_upload(&key, "application/zip").await?;
         let mut archive = ArchiveUpload::new(upload, work.export.created_at);
-        let written = match Box::pin(self.write_contents(work, &mut archive)).await {
-            Ok(()) => archive.write_end(&self.storage).await,
-            Err(error) => Err(error),
+        let written = async {
+            Box::pin(self.write_contents(work, &mut archive)).await?;
+            archive.write_end(&self.storage).await?;
+            self.hold(work).await
         };
-        if let Err(error) = written {
+        if let Err(error) = written.await {
             let upload = archive.into_upload();
             if let Err(error) = self.storage.abort_upload(&upload).await {
                 tracing::warn!(error = logging::chain(&error), "the parts are left to the bucket's lifecycle");
@@ -165,7 +166,6 @@ impl Deps {
             return Err(error);
         }
         let size = archive.size_bytes();
-        self.hold(work).await?;
         self.storage.complete_upload(archive.into_upload()).await?;
         Ok(size)
     }

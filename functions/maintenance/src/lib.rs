@@ -123,6 +123,8 @@ impl EventFunction for Deps {
         let named = self.db.system_tx(async |tx| Ok(documents::fill_name_keys(tx, BATCH_SIZE).await?));
         let named = run_task("names of documents", named).await;
         let deleted_rows = run_task("stale rows", self.delete_stale_rows(now)).await;
+        let failed = self.db.system_tx(async |tx| Ok(webhook_endpoints::fail_leftovers(tx, BATCH_SIZE).await?));
+        let failed = run_task("webhooks of disabled endpoints", failed).await;
         let exports_expired = run_task("expired exports", self.remove_expired_exports(now)).await;
         let accounts_purged = run_task("purges", self.purge_accounts(now)).await;
         match run_task("reconcile", self.billing.continue_reconcile(now)).await {
@@ -140,7 +142,7 @@ impl EventFunction for Deps {
         let (ended, projected, closed) = (ended?, projected?, closed?);
         let (turns, counted, named) = (turns?, counted?, named?);
         let (duplicates, unassigned, requeued) = (duplicates?, unassigned?, requeued?);
-        let counters_ended = counters_ended?;
+        let (counters_ended, failed) = (counters_ended?, failed?);
         let (exports_expired, accounts_purged) = (exports_expired?, accounts_purged?);
         tracing::info!(
             reservations_returned = refunded,
@@ -158,6 +160,7 @@ impl EventFunction for Deps {
             subscriptions_unassigned = unassigned,
             sign_in_counters_ended = counters_ended,
             overages_requeued = requeued,
+            webhooks_failed = failed,
             exports_expired,
             accounts_purged,
             "maintenance done"
@@ -174,6 +177,7 @@ impl EventFunction for Deps {
             "duplicates_settled": duplicates,
             "subscriptions_unassigned": unassigned,
             "sign_in_counters_ended": counters_ended,
+            "webhooks_failed": failed,
             "exports_expired": exports_expired,
             "accounts_purged": accounts_purged,
         }))

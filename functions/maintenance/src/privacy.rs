@@ -21,19 +21,31 @@ use crate::{BATCH_SIZE, Deps};
 const MAX_NEW_PURGES: i64 = 10;
 /// Time after which one run begins no further batch of a purge. The next run, five minutes later, goes on.
 const MAX_PURGE_TIME: Duration = Duration::from_secs(60);
+/// Time after which one run deletes no further archive of an export. While S3 does not answer, a call takes seconds.
+const MAX_EXPORTS_TIME: Duration = Duration::from_secs(20);
 /// Number of files that are deleted between two updates of the count.
 const FILES_PER_COUNT: i32 = 100;
 
 impl Deps {
-    /// Deletes the archives of exports that expired before `now`, and returns their number. Stops at the first archive
-    /// that cannot be deleted; the next run begins with it.
+    /// Deletes the archives of exports that expired before `now`, and returns their number. An archive that cannot be
+    /// deleted does not stop the others; the next run tries it again.
     pub(crate) async fn remove_expired_exports(&self, now: DateTime<Utc>) -> Result<usize, BoxError> {
+        let stops_at = Instant::now() + MAX_EXPORTS_TIME;
         let expired = self.db.system_tx(async |tx| Ok(exports::list_expired(tx, now, BATCH_SIZE).await?)).await?;
-        for export in &expired {
-            self.storage.delete(&storage::export_key(export.customer_id, export.id)).await?;
-            self.db.system_tx(async |tx| Ok(exports::mark_expired(tx, export.id).await?)).await?;
+        let (mut removed, mut first_error) = (0, None);
+        for export in expired.iter().take_while(|_| Instant::now() < stops_at) {
+            match self.storage.delete(&storage::export_key(export.customer_id, export.id)).await {
+                Ok(()) => {
+                    self.db.system_tx(async |tx| Ok(exports::mark_expired(tx, export.id).await?)).await?;
+                    removed += 1;
+                }
+                Err(error) => {
+                    tracing::warn!(export_id = %export.id, error = logging::chain(&error), "the archive stays for now");
+                    first_error = first_error.or(Some(error));
+                }
+            }
         }
-        Ok(expired.len())
+        first_error.map_or(Ok(removed), |error| Err(error.into()))
     }
 
     /// Begins the purges that are due at `now`, and goes on with those that are under way. Returns the number of companies
@@ -124,10 +136,12 @@ impl Deps {
             if Instant::now() >= stops_at {
                 return Ok(None);
             }
-            for key in &keys {
+            let mut deleted = 0;
+            // Another worker may take the purge a minute after the end of this time.
+            for key in keys.iter().take_while(|_| Instant::now() < stops_at) {
                 self.storage.delete(key).await?;
+                deleted += 1;
             }
-            let deleted = keys.len() as u64;
             total += deleted;
             self.db.system_tx(async |tx| Ok(purge::count_files(tx, tenant, deleted).await?)).await?;
         }

@@ -408,7 +408,9 @@ impl Deps {
                 Err(QuotaError::Exceeded(_) | QuotaError::PlanLimit(_)) => {
                     return Ok(ReserveOutcome::NoRequestLeft);
                 }
-                Err(QuotaError::Database(error)) => return Err(ApiError::from(error).into()),
+                Err(error @ (QuotaError::PlanChanged | QuotaError::Database(_))) => {
+                    return Err(ApiError::from(error).into());
+                }
             };
             let approved = approved_answers::find(tx, question).await.map_err(ApiError::from)?;
             if reservation.is_resumed {

@@ -1,6 +1,6 @@
 //! The bucket and the queues: whether they are there, and whether the credentials have the rights.
 
-use std::{collections::BTreeSet, error::Error};
+use std::{collections::BTreeSet, error::Error, time::Duration};
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::{
@@ -34,6 +34,10 @@ fn config(target: &Target) -> Result<SdkConfig, Outcome> {
     Ok(shared::aws::read(&mut target.reader()))
 }
 
+/// The calls of the bucket's check, of which each has the longest time of a check. The last one removes the object, so the
+/// check is not cut off before it.
+pub(super) const BUCKET_CALLS: u32 = 3;
+
 /// Stores, reads and removes an object of its own in the bucket.
 pub(super) async fn check_bucket(target: &Target) -> Vec<Outcome> {
     let Some(bucket) = target.get("DOCUMENTS_BUCKET") else {
@@ -49,27 +53,30 @@ pub(super) async fn check_bucket(target: &Target) -> Vec<Outcome> {
     // Below the prefix that the functions' rights name. The bucket announces names that end in .pdf only.
     let key = format!("{}doctor-{}.txt", tenant_prefix(Uuid::nil()), Uuid::new_v4());
     let text = b"an object of `cargo doctor`, which may be deleted";
+    let place = format!("the bucket {bucket}");
+    let place_with_object = format!("{place} (the object {key} may be left there)");
 
-    let put = client.put_object().bucket(bucket).key(&key).body(text.to_vec().into()).send().await;
-    if let Err(error) = put {
-        return vec![describe(&error, "store an object in", &format!("the bucket {bucket}"), "s3:PutObject")];
+    let put = client.put_object().bucket(bucket).key(&key).body(text.to_vec().into()).send();
+    if let Err(error) = within(target.timeout, Box::pin(put)).await {
+        let may_be_left = error.may_have_taken_effect() && remove(&client, bucket, &key, target.timeout).await.is_err();
+        let place = if may_be_left { &place_with_object } else { &place };
+        return vec![describe(&error, "store an object in", place, "s3:PutObject")];
     }
     let mut outcomes = Vec::new();
-    match client.get_object().bucket(bucket).key(&key).send().await {
-        Ok(object) => match object.body.collect().await.map(|body| body.to_vec()) {
-            Ok(body) if body == text => {}
-            _ => outcomes.push(Outcome::error(
-                format!("the bucket {bucket} returns another object than was stored"),
-                "Is AWS_ENDPOINT_URL a proxy that changes bodies?",
-            )),
-        },
-        Err(error) => {
-            outcomes.push(describe(&error, "read an object of", &format!("the bucket {bucket}"), "s3:GetObject"));
-        }
+    let get = async {
+        let object = client.get_object().bucket(bucket).key(&key).send().await.map_err(CallError::from)?;
+        Ok::<_, CallError>(object.body.collect().await.map(|body| body.to_vec()).ok())
+    };
+    match within(target.timeout, Box::pin(get)).await {
+        Ok(Some(body)) if body == text => {}
+        Ok(_) => outcomes.push(Outcome::error(
+            format!("the bucket {bucket} returns another object than was stored"),
+            "Is AWS_ENDPOINT_URL a proxy that changes bodies?",
+        )),
+        Err(error) => outcomes.push(describe(&error, "read an object of", &place, "s3:GetObject")),
     }
-    if let Err(error) = client.delete_object().bucket(bucket).key(&key).send().await {
-        let place = format!("the bucket {bucket} (the object {key} is left there)");
-        outcomes.push(describe(&error, "delete an object of", &place, "s3:DeleteObject"));
+    if let Err(error) = remove(&client, bucket, &key, target.timeout).await {
+        outcomes.push(describe(&error, "delete an object of", &place_with_object, "s3:DeleteObject"));
     }
     if outcomes.is_empty() {
         outcomes.push(Outcome::Ok(format!("an object was stored in {bucket}, read and removed")));
@@ -77,20 +84,70 @@ pub(super) async fn check_bucket(target: &Target) -> Vec<Outcome> {
     outcomes
 }
 
+/// Removes the doctor's object. An object that was never stored counts as removed.
+async fn remove(client: &aws_sdk_s3::Client, bucket: &str, key: &str, timeout: Duration) -> Result<(), CallError> {
+    let delete = client.delete_object().bucket(bucket).key(key).send();
+    within(timeout, Box::pin(delete)).await.map(drop)
+}
+
+/// Waits for a call for `timeout` at most.
+async fn within<T, E: Into<CallError>>(
+    timeout: Duration,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, CallError> {
+    match tokio::time::timeout(timeout, call).await {
+        Ok(answer) => answer.map_err(Into::into),
+        Err(_) => Err(CallError::TimedOut(timeout)),
+    }
+}
+
+/// Reason why a call fails.
+#[derive(Debug)]
+enum CallError {
+    /// AWS answers with this status and this code.
+    Refused(u16, String),
+    /// AWS cannot be reached, or the connection broke.
+    Unreachable,
+    /// AWS gives no answer within this time.
+    TimedOut(Duration),
+}
+
+impl CallError {
+    /// True unless AWS refused the call.
+    fn may_have_taken_effect(&self) -> bool {
+        match self {
+            Self::Refused(status, _) => *status >= 500,
+            Self::Unreachable | Self::TimedOut(_) => true,
+        }
+    }
+}
+
+impl<E: ProvideErrorMetadata> From<SdkError<E, HttpResponse>> for CallError {
+    fn from(error: SdkError<E, HttpResponse>) -> Self {
+        match error.raw_response().map(|response| response.status().as_u16()) {
+            Some(status) => Self::Refused(status, error.code().unwrap_or_default().to_owned()),
+            None => Self::Unreachable,
+        }
+    }
+}
+
 /// Says why AWS refuses.
-fn describe<E>(error: &SdkError<E, HttpResponse>, action: &str, place: &str, right: &str) -> Outcome
-where
-    E: ProvideErrorMetadata,
-{
-    let status = error.raw_response().map(|response| response.status().as_u16());
-    let Some(status) = status else {
-        let what = format!("cannot {action} {place}: AWS cannot be reached");
-        return Outcome::error(
-            what,
-            "Is there a way to AWS, and is AWS_ENDPOINT_URL, if it is set, the right address?",
-        );
+fn describe(error: &CallError, action: &str, place: &str, right: &str) -> Outcome {
+    let (status, code) = match error {
+        CallError::Refused(status, code) => (status, code.as_str()),
+        CallError::Unreachable => {
+            return Outcome::error(
+                format!("cannot {action} {place}: AWS cannot be reached"),
+                "Is there a way to AWS, and is AWS_ENDPOINT_URL, if it is set, the right address?",
+            );
+        }
+        CallError::TimedOut(timeout) => {
+            return Outcome::error(
+                format!("cannot {action} {place}: no answer within {} s", timeout.as_secs()),
+                "Is there a way to AWS, and is AWS_ENDPOINT_URL, if it is set, the right address? --timeout gives more time.",
+            );
+        }
     };
-    let code = error.code().unwrap_or_default();
     let what = format!("cannot {action} {place}: {status} {code}");
     match code {
         "NoSuchBucket" => Outcome::error(
@@ -137,7 +194,7 @@ async fn check_queue(client: &aws_sdk_sqs::Client, setting: &str, url: Option<&s
     let asked = client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::All).send().await;
     let attributes = match asked {
         Ok(answer) => answer.attributes.unwrap_or_default(),
-        Err(error) => return vec![describe(&error, "ask", &place, "sqs:GetQueueAttributes")],
+        Err(error) => return vec![describe(&error.into(), "ask", &place, "sqs:GetQueueAttributes")],
     };
     let waiting = attributes.get(&QueueAttributeName::ApproximateNumberOfMessages).map_or("0", String::as_str);
     let mut outcomes = vec![Outcome::Ok(format!("{setting} answers, {waiting} messages wait"))];
@@ -157,7 +214,7 @@ async fn check_dead_letters(client: &aws_sdk_sqs::Client, name: &str) -> Option<
     let place = format!("the queue {name}");
     let url = match client.get_queue_url().queue_name(name).send().await {
         Ok(answer) => answer.queue_url.unwrap_or_default(),
-        Err(error) => return Some(describe(&error, "find", &place, "sqs:GetQueueUrl")),
+        Err(error) => return Some(describe(&error.into(), "find", &place, "sqs:GetQueueUrl")),
     };
     let count = QueueAttributeName::ApproximateNumberOfMessages;
     match client.get_queue_attributes().queue_url(url).attribute_names(count.clone()).send().await {
@@ -169,6 +226,6 @@ async fn check_dead_letters(client: &aws_sdk_sqs::Client, name: &str) -> Option<
                 Outcome::warning(format!("{name} holds {waiting} dead letters"), advice)
             })
         }
-        Err(error) => Some(describe(&error, "ask", &place, "sqs:GetQueueAttributes")),
+        Err(error) => Some(describe(&error.into(), "ask", &place, "sqs:GetQueueAttributes")),
     }
 }

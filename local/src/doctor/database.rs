@@ -353,31 +353,63 @@ pub(super) async fn check_isolation(target: &Target) -> Vec<Outcome> {
 /// SQLSTATE of a missing right.
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
-/// `lisa_app` may read no table before it takes the role of a tenant.
+/// Counts the tables and views of the product on which the connection's role has a right of any kind, by the table or by a
+/// column, and names the first ones. A right of another role counts where the connection's role inherits it. What an extension
+/// made is not the product's.
+const TABLES_WITH_RIGHTS: &str = "
+    with relations as (
+        select coalesce(nullif(nspname, 'public') || '.', '') || relname as name
+        from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+        where nspname in ('public', 'app', 'billing') and relkind in ('r', 'p', 'v', 'm')
+          and (has_any_column_privilege(current_user, pg_class.oid, 'select, insert, update, references')
+            or has_table_privilege(current_user, pg_class.oid, 'delete, truncate, trigger'))
+          and not exists (
+              select from pg_depend
+              where classid = 'pg_class'::regclass and objid = pg_class.oid and deptype = 'e'
+          )
+    )
+    select current_user::text as role, count(*) as count,
+        coalesce(array_to_string((array_agg(name order by name))[1:5], ', '), '') as names
+    from relations";
+
+/// Number of tables that [`TABLES_WITH_RIGHTS`] names.
+const MAX_NAMED_TABLES: i64 = 5;
+
+/// `lisa_app` has a right on no table before it takes the role of a tenant. It is a member of `lisa_tenant`, and inherits
+/// nothing of it.
 async fn check_without_tenant(options: &PgConnectOptions) -> Option<Outcome> {
     let read = async {
         let mut connection = connect(options).await?;
-        let outcome = sqlx::raw_sql("select from customers limit 1").fetch_all(&mut connection).await;
+        let row = fetch_one(&mut connection, TABLES_WITH_RIGHTS).await?;
         connection.close().await?;
-        outcome
+        let (role, names): (String, String) = (row.try_get("role")?, row.try_get("names")?);
+        Ok::<_, sqlx::Error>((role, row.try_get::<i64, _>("count")?, names))
     };
     match read.await {
-        Ok(_) => Some(Outcome::error(
-            "lisa_app reads the table customers without a tenant",
-            "As the owner of the schema: revoke all on all tables in schema public from lisa_app, public; then invoke \
-             `migrate`, and compare the grants with migrations/schema.sql.",
-        )),
-        Err(error) if sql_state(&error).as_deref() == Some(INSUFFICIENT_PRIVILEGE) => None,
+        Ok((_, 0, _)) => None,
+        Ok((role, count, names)) => {
+            let more = match count - MAX_NAMED_TABLES {
+                more @ 1.. => format!(" and {more} more"),
+                _ => String::new(),
+            };
+            let advice = format!(
+                "As the owner of the schema: revoke all on these tables from {role} and from public. Where {role} inherits \
+                 the rights of lisa_tenant: alter role {role} noinherit, and from PostgreSQL 16 on also grant lisa_tenant to \
+                 {role} with inherit false. Then compare the grants with migrations/schema.sql."
+            );
+            Some(Outcome::error(format!("{role} has rights without a tenant on {names}{more}"), advice))
+        }
         Err(error) => Some(schema_error(&error)),
     }
 }
 
-/// A transaction of a tenant that does not exist sees no row, and row-level security is on for each table that it may read.
+/// A transaction of a tenant that does not exist sees no row, and row-level security is on for each table that it may read,
+/// be it a column alone.
 async fn check_with_tenant(db: &Db) -> Vec<Outcome> {
     let statement = "select coalesce((
             select string_agg(relname, ', ' order by relname) from pg_class
             where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relrowsecurity
-              and has_table_privilege(current_user, oid, 'select')
+              and has_any_column_privilege(current_user, oid, 'select')
         ), '') as open_tables,
         exists (select from customers) or exists (select from documents) or exists (select from messages) as sees_rows";
     let looked = db.tenant_tx(Uuid::new_v4(), async |tx| Ok(sqlx::query(statement).fetch_one(&mut *tx).await?)).await;

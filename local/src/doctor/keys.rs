@@ -119,6 +119,15 @@ async fn open_all(db: &SystemDb, billing: &BillingDb, ring: &KeyRing) -> Result<
     }
     after = Uuid::nil();
     loop {
+        let batch = db.system_tx(async |tx| Ok(tenants::sealed_webhook_secrets(tx, after, BATCH).await?)).await?;
+        let Some(last) = batch.last() else { break };
+        after = last.id;
+        for secret in &batch {
+            found.open(ring, secret.customer_id, tenants::WEBHOOK_SECRET_PURPOSE, &secret.sealed);
+        }
+    }
+    after = Uuid::nil();
+    loop {
         let batch = billing.billing_tx(async |tx| Ok(user_configs::sealed_keys(tx, after, BATCH).await?)).await?;
         let Some(last) = batch.last() else { break };
         after = last.user;
@@ -184,7 +193,7 @@ pub(super) async fn check_anon_key(target: &Target) -> Vec<Outcome> {
     }]
 }
 
-/// Counts one call in Redis, as the rate limits do.
+/// Counts one call in Redis, as the rate limits do, under the key `lisa:check`, which expires after two minutes.
 pub(super) async fn check_redis(target: &Target) -> Vec<Outcome> {
     if target.get("REDIS_URL").is_none() {
         return vec![Outcome::skipped("REDIS_URL is not set: PostgreSQL counts the calls")];

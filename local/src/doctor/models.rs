@@ -49,6 +49,10 @@ fn judge(result: &ProbeResult, others_answer: bool) -> Outcome {
                 provider.to_uppercase()
             )
         }
+        ProviderError::Malformed(_) => format!(
+            "Is {}_BASE_URL the address of {provider}'s API? A proxy or a page may answer in its place.",
+            provider.to_uppercase()
+        ),
         _ => format!("The documentation of {provider} explains the code."),
     };
     let what = format!("{model} of {provider} does not answer: {}", logging::chain(error));

@@ -17,7 +17,10 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     (
         "POST /api/v1/conversations/{id}/takeover",
         "200",
-        r#"{"data": {"handler": "human", "handover_reason": "person", "handover_until": "2026-11-23T13:30:06Z"}}"#,
+        r#"{"data": {
+            "handler": "human", "handover_reason": "person", "handover_until": "2026-11-23T13:30:06Z",
+            "handled_by": {"id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e", "name": "Awa Koné"}
+        }}"#,
     ),
     (
         "POST /api/v1/conversations/{id}/reply",
@@ -50,6 +53,7 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ),
     ("PATCH /api/v1/products/{id}", "200", r#"{"data": {"available": false, "price": "2750"}}"#),
     ("PATCH /api/v1/approved-answers/{id}", "200", r#"{"data": {"answer": "Oui, en trois jours."}}"#),
+    ("GET /api/v1/privacy/exports", "200", r#"{"data": [{"download": null}]}"#),
     (
         "POST /api/v1/privacy/exports",
         "202",
@@ -181,12 +185,18 @@ fn compose(schema: &Value, schemas: &Value) -> Result<Value> {
     bail!("its schema has no example: add `#[schema(example = json!(…))]`")
 }
 
-/// Merges a JSON merge patch into a value. A null stays: the answers have their absent values as null.
+/// Merges a JSON merge patch into a value. A null stays: the answers have their absent values as null. The rows of a list
+/// are merged one by one.
 fn merge(value: &mut Value, patch: Value) {
     match (value, patch) {
         (Value::Object(value), Value::Object(patch)) => {
             for (name, inner) in patch {
                 merge(value.entry(name).or_insert(Value::Null), inner);
+            }
+        }
+        (Value::Array(rows), Value::Array(patches)) if rows.len() == patches.len() => {
+            for (row, patch) in rows.iter_mut().zip(patches) {
+                merge(row, patch);
             }
         }
         (value, patch) => *value = patch,

@@ -1,5 +1,8 @@
 //! `cargo doctor` on a running product: a good one has no errors, and each fault is named with what to do.
 
+mod bucket;
+mod stripe;
+
 use std::{fs, path::Path, time::Duration};
 
 use chrono::TimeDelta;
@@ -7,8 +10,8 @@ use local::{
     doctor::{Finding, Report, Status, Target, examine},
     environment::lisa_program,
     fakes::{
-        models::FakeModels,
-        stripe::{EXPIRED_KEY, FakeStripe, LIVE_KEY, StripeFault},
+        models::{FakeModels, FakeReply},
+        stripe::FakeStripe,
     },
     testing::{self, AwsFault, AwsFaults},
 };
@@ -92,6 +95,7 @@ async fn a_good_product_has_no_errors_and_keeps_nothing_of_the_examination() {
         .json(&json!({ "url": "https://hooks.example.com/lisa", "events": [] }))
         .await
         .data(201);
+    app.post("/api/v1/customers/me/webhook-secret").by(&tenant).await.data(201);
 
     let report = examine_with(&app, &[]).await;
 
@@ -115,7 +119,7 @@ async fn a_good_product_has_no_errors_and_keeps_nothing_of_the_examination() {
         assert!(report.of(check).any(|finding| finding.status == Status::Ok), "{check}: {}", report.to_text());
     }
     assert!(
-        report.of("sealed keys").any(|finding| finding.message == "all 1 sealed keys open"),
+        report.of("sealed keys").any(|finding| finding.message == "all 2 sealed keys open"),
         "{}",
         report.to_text()
     );
@@ -294,9 +298,37 @@ async fn row_level_security_that_is_off_and_rights_without_a_tenant_are_errors()
 
     app.sql("alter table customers enable row level security; grant select on customers to lisa_app").await;
     let report = examine_with(&app, &[]).await;
-    let words = "lisa_app reads the table customers without a tenant";
+    let words = "lisa_app has rights without a tenant on customers";
     assert_fault(&report, "roles and row-level security", Status::Error, words);
-    app.sql("revoke select on customers from lisa_app").await;
+
+    // A right on a column counts, one that everybody has, and one on a view.
+    app.sql(
+        "revoke select on customers from lisa_app; grant select on messages to lisa_app;
+         grant insert (id) on orders to lisa_app; grant delete on billing.user_config to public;
+         grant select on conversation_memory to public",
+    )
+    .await;
+    let report = examine_with(&app, &[]).await;
+    let words = "lisa_app has rights without a tenant on billing.user_config, conversation_memory, messages, orders";
+    assert_fault(&report, "roles and row-level security", Status::Error, words);
+    app.sql(
+        "revoke select on messages from lisa_app; revoke insert (id) on orders from lisa_app;
+         revoke delete on billing.user_config from public; revoke select on conversation_memory from public",
+    )
+    .await;
+    assert_eq!(faults(&examine_with(&app, &[]).await, "roles and row-level security"), Vec::<&Finding>::new());
+}
+
+#[tokio::test]
+async fn row_level_security_that_is_off_on_a_table_of_which_a_tenant_reads_some_columns_is_an_error() {
+    let app = App::start().await;
+    let tables = ["invitations", "profiles", "users", "webhook_secrets"];
+    for table in tables {
+        app.sql(&format!("alter table {table} disable row level security")).await;
+    }
+    let report = examine_with(&app, &[]).await;
+    let words = format!("row-level security is off on {}", tables.join(", "));
+    assert_fault(&report, "roles and row-level security", Status::Error, &words);
 }
 
 #[tokio::test]
@@ -379,40 +411,11 @@ async fn sealed_keys_that_do_not_open_are_counted_by_the_key_that_is_missing() {
     let (_, key) = app.stack.secrets.sealing_keys.split_once(':').unwrap();
     let report = examine_with(&app, &[("SEALING_KEYS", &format!("k1:{key}"))]).await;
     assert_fault(&report, "sealed keys", Status::Error, "sealed by another key with the id of one in SEALING_KEYS");
-}
 
-#[tokio::test]
-async fn an_expired_key_of_stripe_and_a_bad_webhook_endpoint_are_named() {
-    let stripe = FakeStripe::start(None).await.unwrap();
-    let app = App::start().await;
-    let base_url = stripe.base_url();
-    let with_key =
-        async |key: &str| examine_with(&app, &[("STRIPE_BASE_URL", &base_url), ("STRIPE_SECRET_KEY", key)]).await;
-    assert_fault(&with_key(EXPIRED_KEY).await, "Stripe", Status::Error, "has expired");
-    assert_fault(&with_key("sk_test_unknown").await, "Stripe", Status::Error, "does not know the key");
-    assert_eq!(with_key("").await.of("Stripe").next().unwrap().status, Status::Skipped);
-
-    let report = with_key(LIVE_KEY).await;
-    let found: Vec<_> = faults(&report, "Stripe").iter().map(|finding| finding.message.as_str()).collect();
-    let [mode, endpoint] = found[..] else { panic!("{found:?}") };
-    assert!(mode.contains("live mode, and ENVIRONMENT is dev"), "{mode}");
-    assert!(endpoint.contains("no webhook endpoint"), "{endpoint}");
-
-    let key = &stripe.settings()["STRIPE_SECRET_KEY"];
-    stripe.send_to("https://lisa.example.com/api/v1/webhooks/stripe", "whsec_x");
-    assert_eq!(faults(&with_key(key).await, "Stripe"), Vec::<&Finding>::new());
-    stripe.change_webhook(&json!({ "enabled_events": ["invoice.paid", "customer.deleted"] }));
-    assert_fault(&with_key(key).await, "Stripe", Status::Warning, "does not get checkout.session.completed");
-    stripe.change_webhook(&json!({ "status": "disabled" }));
-    assert_fault(&with_key(key).await, "Stripe", Status::Error, "is disabled");
-
-    stripe.fail_route("webhook_endpoints", &[StripeFault::Refuse(403)]);
-    let report = with_key(key).await;
-    assert_eq!(faults(&report, "Stripe"), Vec::<&Finding>::new());
-    assert!(report.of("Stripe").any(|finding| finding.status == Status::Skipped), "{}", report.to_text());
-    // Each call is made three times at most.
-    stripe.fail([StripeFault::Refuse(503); 3]);
-    assert_fault(&with_key(key).await, "Stripe", Status::Error, "503");
+    app.post("/api/v1/customers/me/webhook-secret").by(&tenant).await.data(201);
+    app.sql(&format!("update webhook_secrets set sealed_value = decode('{sealed}', 'hex')")).await;
+    let report = examine_with(&app, &[]).await;
+    assert_fault(&report, "sealed keys", Status::Error, "2 sealed keys do not open: sealed by the key k1");
 }
 
 #[tokio::test]
@@ -435,6 +438,13 @@ async fn a_model_whose_key_is_refused_is_an_error_unless_another_one_answers() {
         "first-model of groq does not answer: the provider does not",
     );
     assert!(faults(&report, "language models")[0].advice.contains("GROQ_API_KEY"));
+
+    // A proxy that answers in the provider's place, with a page and status 200.
+    first.reply(FakeReply::NotJson);
+    let report = examine_with(&app, &settings).await;
+    let words = "first-model of groq does not answer: the reply is malformed";
+    assert_fault(&report, "language models", Status::Error, words);
+    assert!(faults(&report, "language models")[0].advice.contains("GROQ_BASE_URL"));
 
     let with_fallback = [
         &settings[..],
@@ -497,6 +507,10 @@ async fn redis_is_tried_where_it_is_set() {
     let app = App::start().await;
     let report = examine_with(&app, &[("REDIS_URL", &format!("redis://{}", redis.address()))]).await;
     assert!(report.of("Redis").all(|finding| finding.status == Status::Ok), "{}", report.to_text());
+    let client = redis::Client::open(format!("redis://{}", redis.address())).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let lifetime_ms: i64 = redis::cmd("PTTL").arg("lisa:check").query_async(&mut connection).await.unwrap();
+    assert!((1..=120_000).contains(&lifetime_ms), "{lifetime_ms}");
     let nowhere = format!("redis://:hunter2-hunter2@127.0.0.1:{}", free_port().unwrap());
     let report = examine_with(&app, &[("REDIS_URL", &nowhere)]).await;
     assert_fault(&report, "Redis", Status::Error, "Redis cannot be used");

@@ -37,7 +37,8 @@ async fn a_sweep_with_nothing_to_do_does_nothing() {
     let nothing = json!({
         "reservations_returned": 0, "jobs_taken": 0, "webhooks_taken": 0, "rows_removed": 0, "subscriptions_ended": 0,
         "subscriptions_projected": 0, "periods_closed": 0, "records_made": 0, "duplicates_settled": 0,
-        "subscriptions_unassigned": 0, "sign_in_counters_ended": 0, "exports_expired": 0, "accounts_purged": 0,
+        "subscriptions_unassigned": 0, "sign_in_counters_ended": 0, "webhooks_failed": 0, "exports_expired": 0,
+        "accounts_purged": 0,
     });
     assert_eq!(sweep(&app).await, nothing);
 }

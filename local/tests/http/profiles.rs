@@ -26,7 +26,7 @@ async fn the_companies_that_a_user_may_open_are_listed_also_while_the_profile_is
     let second = app.sign_up("Chez Koffi").await;
     let support = app.sign_up_support(&first).await;
     let companies = async |user: &TenantUser| profile(&app, user).await["companies"].clone();
-    let of = |owner: &TenantUser, name: &str, role: &str, status: &str| json!({ "id": owner.customer_id, "name": name, "role": role, "status": status });
+    let of = |owner: &TenantUser, name: &str, role: &str, status: &str| json!({ "id": owner.customer_id, "name": name, "role": role, "status": status, "purge_after": null });
     assert_eq!(companies(&support).await, json!([of(&first, "Comptoir Baobab", "support", "active")]));
 
     app.sql(&format!(

@@ -183,7 +183,8 @@ async fn metrics_name_no_tenant_and_are_served_on_the_loopback_interface_only() 
 #[test]
 fn the_dashboard_shows_each_metric_that_has_an_alarm() {
     let template = Template::read(&root().join("template.yaml")).unwrap();
-    let alarms = template.resources("AWS::CloudWatch::Alarm").filter(|(_, alarm)| alarm["Namespace"] == "Lisa");
+    let is_own = |alarm: &Value| alarm["Namespace"]["Fn::Sub"] == "Lisa/${Environment}";
+    let alarms = template.resources("AWS::CloudWatch::Alarm").filter(|(_, alarm)| is_own(alarm));
     let watched: BTreeSet<_> = alarms
         .map(|(_, alarm)| {
             let name = alarm["MetricName"].as_str().unwrap();

@@ -472,7 +472,7 @@ async fn a_browser_may_stream_from_an_allowed_origin() {
 /// Measures and prints the time from a model's first word to the first delta at the client. Run with
 /// `cargo test -p local --test http -- --ignored --nocapture how_soon_a_word_is_there`.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement"]
+#[ignore = "a measurement; the first test of this file holds that a delta does not wait for the end"]
 async fn how_soon_a_word_is_there() {
     const ROUNDS: usize = 200;
     let groq = FakeModels::start().await.unwrap();

@@ -7,8 +7,8 @@ use local::template::Template;
 use local_postgres::root;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// Namespace of the functions' own metrics (`logging::metric`).
-const NAMESPACE: &str = "Lisa";
+/// Namespace of the functions' own metrics (`logging::metric`) in template.yaml.
+const NAMESPACE: &str = "Lisa/${Environment}";
 
 /// Metrics of what was mended at once and told to its owner.
 const WITHOUT_ALARM: [&str; 1] = ["DuplicateSubscriptions"];
@@ -59,6 +59,13 @@ fn names_in_folder(folder: &Path, names: &mut BTreeSet<String>) {
     }
 }
 
+/// The functions' own metrics that an alarm of the template watches.
+fn watched_metrics(template: &Template) -> BTreeSet<String> {
+    let alarms = template.resources("AWS::CloudWatch::Alarm");
+    let own = alarms.filter(|(_, alarm)| alarm["Namespace"]["Fn::Sub"] == NAMESPACE);
+    own.map(|(_, alarm)| alarm["MetricName"].as_str().unwrap().to_owned()).collect()
+}
+
 #[test]
 fn every_metric_of_the_code_has_an_alarm_and_every_alarm_a_metric() {
     let mut counted = BTreeSet::new();
@@ -66,14 +73,19 @@ fn every_metric_of_the_code_has_an_alarm_and_every_alarm_a_metric() {
     names_in_folder(&root().join("functions"), &mut counted);
     assert!(counted.contains("SubscriptionsDiffering"), "the metrics were not found: {counted:?}");
     counted.retain(|name| !WITHOUT_ALARM.contains(&name.as_str()));
-    let template = Template::read(&root().join("template.yaml")).unwrap();
-    let alarms: Vec<_> = template.resources("AWS::CloudWatch::Alarm").collect();
-    let watched: BTreeSet<_> = alarms
-        .iter()
-        .filter(|(_, alarm)| alarm["Namespace"] == NAMESPACE)
-        .map(|(_, alarm)| alarm["MetricName"].as_str().unwrap().to_owned())
-        .collect();
+    let watched = watched_metrics(&Template::read(&root().join("template.yaml")).unwrap());
     assert_eq!(watched, counted, "left: alarms of template.yaml; right: metrics of the code");
+}
+
+#[test]
+fn the_dashboard_of_the_template_shows_every_metric_that_has_an_alarm() {
+    let template = Template::read(&root().join("template.yaml")).unwrap();
+    let (_, dashboard) = template.resources("AWS::CloudWatch::Dashboard").next().unwrap();
+    let body = dashboard["DashboardBody"]["Fn::Sub"].as_str().unwrap();
+    let watched = watched_metrics(&template);
+    let hidden: Vec<_> =
+        watched.iter().filter(|name| !body.contains(&format!(r#"["{NAMESPACE}", "{name}""#))).collect();
+    assert!(!watched.is_empty() && hidden.is_empty(), "not on the dashboard: {hidden:?}");
 }
 
 #[test]
@@ -96,7 +108,7 @@ fn alarms_of_the_functions_own_metrics_have_no_dimensions() {
     // `logging::metric` writes none, and an alarm with one would watch a metric that does not exist.
     let template = Template::read(&root().join("template.yaml")).unwrap();
     for (id, alarm) in template.resources("AWS::CloudWatch::Alarm") {
-        assert!(alarm["Namespace"] != NAMESPACE || alarm.get("Dimensions").is_none(), "{id} has dimensions");
+        assert!(alarm["Namespace"]["Fn::Sub"] != NAMESPACE || alarm.get("Dimensions").is_none(), "{id} has dimensions");
     }
 }
 

@@ -64,6 +64,8 @@ enum ReserveError {
     Exceeded(quota::Quota),
     /// The plan's limit or the tenant's cap is reached.
     PlanLimit(LimitExceeded),
+    /// The plan changed meanwhile.
+    PlanChanged,
     /// The test rolled the transaction back.
     RolledBack,
     /// Another error, which fails the test.
@@ -75,6 +77,7 @@ impl From<QuotaError> for ReserveError {
         match error {
             QuotaError::Exceeded(quota) => Self::Exceeded(quota),
             QuotaError::PlanLimit(limit) => Self::PlanLimit(limit),
+            QuotaError::PlanChanged => Self::PlanChanged,
             error @ QuotaError::Database(_) => Self::Failed(error.to_string()),
         }
     }
@@ -300,6 +303,7 @@ impl QuotaClient {
                         held.push((tenant_index, reservation));
                     }
                     Err(ReserveError::Exceeded(quota)) => assert!(!quota.is_pro, "{quota:?}"),
+                    Err(ReserveError::PlanChanged) => {}
                     Err(ReserveError::PlanLimit(limit)) => panic!("{limit:?}"),
                     Err(ReserveError::Failed(error)) => panic!("{error}"),
                     Err(ReserveError::RolledBack) => unreachable!("only the other kind is cancelled"),
@@ -336,7 +340,10 @@ impl QuotaClient {
                 Err(ReserveError::RolledBack)
             })
             .await;
-        assert!(matches!(outcome, Err(ReserveError::RolledBack | ReserveError::Exceeded(_))), "{outcome:?}");
+        assert!(
+            matches!(outcome, Err(ReserveError::RolledBack | ReserveError::PlanChanged | ReserveError::Exceeded(_))),
+            "{outcome:?}"
+        );
     }
 
     /// Expires three held reservations, also of clients that still run.
@@ -358,6 +365,90 @@ impl QuotaClient {
     }
 }
 
+/// Waits until `count` statements wait for a lock. `last` is the one that began last.
+async fn wait_for_waiting(admin: &mut PgConnection, count: i64, last: &str) {
+    let waiting =
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut *admin).await.unwrap() < count {
+        assert!(tokio::time::Instant::now() < deadline, "{last} does not wait");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The end of a plan waits for a request that opens the plan's period. Otherwise that request would hold the profile and
+/// wait for the free quota, and a free request the other way round.
+#[tokio::test]
+async fn a_plan_that_ends_while_a_request_opens_its_period_waits_for_the_request() {
+    let route = DatabaseRoute::direct().await;
+    let (mut admin, mut holding, mut ending) = (route.admin().await, route.admin().await, route.admin().await);
+    let tenant = seed::tenant(&mut admin, "race", 8).await;
+    give_limited_plan(&mut admin).await;
+    // The change of the plan has opened a period; the next month's one is not there.
+    sqlx::raw_sql("delete from usage_periods").execute(&mut admin).await.unwrap();
+    let hold = format!("begin; select from profiles where id = '{}' for update", tenant.owner);
+    sqlx::raw_sql(sqlx::AssertSqlSafe(hold)).execute(&mut holding).await.unwrap();
+    let db = route.db(CONNECTIONS);
+    let asked = reserve(&db, &tenant);
+    let ended = sqlx::raw_sql("update users set is_pro = false").execute(&mut ending);
+    let look = async {
+        wait_for_waiting(&mut admin, 1, "the request").await;
+        let free = "update user_settings set free_quota_used = free_quota_used + 1";
+        let look_on = async {
+            wait_for_waiting(&mut admin, 2, "the end of the plan").await;
+            sqlx::raw_sql(free).execute(&mut admin).await.unwrap();
+            sqlx::raw_sql("commit").execute(&mut holding).await.unwrap();
+        };
+        let (ended, ()) = tokio::join!(ended, look_on);
+        ended.unwrap();
+    };
+    let (reserved, ()) = tokio::join!(asked, look);
+    assert!(reserved.unwrap().quota.is_pro);
+    let counted = "select requests from usage_periods";
+    assert_eq!(sqlx::query_scalar::<_, i32>(counted).fetch_one(&mut admin).await.unwrap(), 1);
+    let used = "select free_quota_used from user_settings";
+    assert_eq!(sqlx::query_scalar::<_, i32>(used).fetch_one(&mut admin).await.unwrap(), 1);
+}
+
+/// Gives all companies a plan with a limit, whose rest the profile shows.
+async fn give_limited_plan(admin: &mut PgConnection) {
+    let give = "update users set is_pro = true;
+                update customers set plan_id = (select id from plans where monthly_request_limit > 0 limit 1)";
+    sqlx::raw_sql(give).execute(admin).await.unwrap();
+}
+
+/// A request that found the free quota used up, and a plan bought meanwhile, holds the free quota and takes the period. A
+/// sweep that returns requests of both kinds takes them in the same order.
+#[tokio::test]
+async fn a_sweep_and_a_request_during_a_purchase_do_not_wait_for_each_other() {
+    let route = DatabaseRoute::direct().await;
+    let (mut admin, mut holding) = (route.admin().await, route.admin().await);
+    let tenant = seed::tenant(&mut admin, "race", 2).await;
+    let (db, system) = (route.db(CONNECTIONS), route.system(2));
+    let _left = reserve(&db, &tenant).await.unwrap();
+    give_limited_plan(&mut admin).await;
+    let _left = reserve(&db, &tenant).await.unwrap();
+    sqlx::raw_sql("update users set is_pro = false").execute(&mut admin).await.unwrap();
+    expire_all(&mut admin).await;
+    sqlx::raw_sql("begin; select from user_settings for update").execute(&mut holding).await.unwrap();
+    let look = async {
+        wait_for_waiting(&mut admin, 1, "the request").await;
+        sqlx::raw_sql("update users set is_pro = true").execute(&mut admin).await.unwrap();
+        let last_is_taken = async {
+            wait_for_waiting(&mut admin, 2, "the sweep").await;
+            let take = "update user_settings set free_quota_used = free_quota_limit; commit";
+            sqlx::raw_sql(take).execute(&mut holding).await.unwrap();
+        };
+        tokio::join!(refund_expired(&system, 4), last_is_taken).0
+    };
+    let (reserved, refunded) = tokio::join!(reserve(&db, &tenant), look);
+    assert!(reserved.unwrap().quota.is_pro);
+    assert_eq!(refunded, 2);
+    let counts = "select (select requests from usage_periods), (select free_quota_used from user_settings)";
+    // The purchase's request stays; of the free ones, both were used and one is returned.
+    assert_eq!(sqlx::query_as::<_, (i32, i32)>(counts).fetch_one(&mut admin).await.unwrap(), (1, 1));
+}
+
 /// A free request that is counted while the plan is being bought waits for the purchase, and then leaves the plan's
 /// credits as they are.
 #[tokio::test]
@@ -374,13 +465,7 @@ async fn a_free_request_during_a_purchase_does_not_overwrite_the_credits_of_the_
     let request = "update user_settings set free_quota_used = free_quota_used + 1 where user_id = $1";
     let asked = async { sqlx::query(request).bind(tenant.owner).execute(&mut asking).await.unwrap() };
     let bought = async {
-        let waiting = "select count(*) from pg_stat_activity where datname = current_database()
-                       and wait_event_type = 'Lock' and query like '%user_settings%'";
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut admin).await.unwrap() == 0 {
-            assert!(tokio::time::Instant::now() < deadline, "the request does not wait");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        wait_for_waiting(&mut admin, 1, "the request").await;
         sqlx::raw_sql("commit").execute(&mut buying).await.unwrap();
     };
     tokio::join!(asked, bought);

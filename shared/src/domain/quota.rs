@@ -106,6 +106,9 @@ pub enum QuotaError {
     /// The plan's requests of the period are used up and it sells no overage, or the model spend has reached its cap.
     #[error("the plan's requests of the period are used up")]
     PlanLimit(LimitExceeded),
+    /// The plan began and ended while the request was counted. Another try finds one or the other.
+    #[error("the plan changed while the request was counted")]
+    PlanChanged,
     /// A query failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -120,6 +123,7 @@ impl From<QuotaError> for ApiError {
                     .with_details(serde_json::json!(quota))
             }
             QuotaError::PlanLimit(limit) => limit.into(),
+            error @ QuotaError::PlanChanged => Self::unavailable().with_source(error),
             QuotaError::Database(error) => error.into(),
         }
     }
@@ -166,15 +170,19 @@ pub async fn of_user(db: &Db, user: Uuid) -> sqlx::Result<Option<Quota>> {
 /// # Errors
 /// Returns [`QuotaError::Exceeded`] or [`QuotaError::PlanLimit`] with the present numbers when no request is left.
 pub async fn reserve(tx: &mut TenantTx, conversation: Option<Uuid>) -> Result<Reservation, QuotaError> {
-    let mut row = try_reserve(tx, conversation).await?;
+    let mut row = try_reserve(tx, conversation, true).await?;
     if row.needs_period() {
         periods::open_current(tx).await?;
-        row = try_reserve(tx, conversation).await?;
+        // The free quota is locked before a period, never after it: otherwise two transactions wait for each other.
+        row = try_reserve(tx, conversation, false).await?;
+        if row.reservation_id.is_none() && !row.is_pro {
+            return Err(QuotaError::PlanChanged);
+        }
     }
     // The statement saw the account as it was when the statement began. A plan that was bought since is in force.
     if row.reservation_id.is_none() && !row.is_pro && status(tx, row.owner).await?.is_pro {
         periods::open_current(tx).await?;
-        row = try_reserve(tx, conversation).await?;
+        row = try_reserve(tx, conversation, true).await?;
     }
     let quota = Quota::new(row.is_pro, row.used, row.quota_limit);
     match row.reservation_id {
@@ -248,7 +256,11 @@ impl ReserveRow {
 }
 
 #[expect(clippy::too_many_lines, reason = "one statement, so that no two calls take the last request")]
-async fn try_reserve(tx: &mut TenantTx, conversation: Option<Uuid>) -> sqlx::Result<ReserveRow> {
+async fn try_reserve(
+    tx: &mut TenantTx,
+    conversation: Option<Uuid>,
+    takes_free_quota: bool,
+) -> sqlx::Result<ReserveRow> {
     sqlx::query_as!(
         ReserveRow,
         r#"
@@ -283,7 +295,7 @@ async fn try_reserve(tx: &mut TenantTx, conversation: Option<Uuid>) -> sqlx::Res
         ), taken as (
             update user_settings set free_quota_used = free_quota_used + 1
             where user_id = (select id from account) and free_quota_used < free_quota_limit and not (select is_pro from account)
-              and not exists (select from known) and not exists (select from over_cap)
+              and not exists (select from known) and not exists (select from over_cap) and $4
             returning free_quota_used as used
         ), counted as (
             update usage_periods period set requests = period.requests + 1
@@ -326,7 +338,8 @@ async fn try_reserve(tx: &mut TenantTx, conversation: Option<Uuid>) -> sqlx::Res
         "#,
         tx.tenant(),
         conversation,
-        RESERVATION_TIMEOUT.as_secs_f64()
+        RESERVATION_TIMEOUT.as_secs_f64(),
+        takes_free_quota
     )
     .fetch_one(tx)
     .await
@@ -435,11 +448,19 @@ pub async fn refund_expired(tx: &mut SystemTx, limit: i64) -> sqlx::Result<u64> 
             from expired where reservations.id = expired.id
             returning reservations.customer_id, reservations.user_id, reservations.amount, reservations.kind,
                 reservations.period_start
+        ), held_settings as (
+            -- First of all rows that are counted in, of all owners and in their order, as a request locks them. Otherwise
+            -- two sweeps, or a sweep and a request during a purchase, would wait for each other.
+            select settings.user_id from user_settings settings
+            where settings.user_id in (select user_id from returned)
+            order by settings.user_id
+            for update of settings
         ), unused as (
-            select customer_id, period_start, sum(amount)::integer as amount from returned
+            -- The count makes all of these locks come before the first period's.
+            select customer_id, period_start, sum(amount)::integer as amount
+            from returned cross join (select count(*) from held_settings) all_held
             where kind = 'plan' group by customer_id, period_start
         ), held_periods as (
-            -- Locked in their order, as the owners below: two sweeps at once would otherwise wait for each other.
             select period.customer_id, period.period_start
             from usage_periods period join unused using (customer_id, period_start)
             order by period.customer_id, period.period_start
@@ -452,10 +473,6 @@ pub async fn refund_expired(tx: &mut SystemTx, limit: i64) -> sqlx::Result<u64> 
         ), owed as (
             -- One row a user: an update from a join takes only one of several matching rows.
             select user_id, sum(amount)::integer as amount from returned where kind = 'free_quota' group by user_id
-        ), held_settings as (
-            select settings.user_id from user_settings settings join owed using (user_id)
-            order by settings.user_id
-            for update of settings
         ), credited as (
             update user_settings settings
             set free_quota_used = greatest(settings.free_quota_used - owed.amount, 0)

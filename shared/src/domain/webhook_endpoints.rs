@@ -20,6 +20,7 @@ mod signing;
 pub use deliveries::{
     DeliveryListing, Replay, ReplayedDeliveries, WebhookDelivery, list_deliveries, remove_old, replay, send_test,
 };
+pub use disabling::fail_leftovers;
 pub use endpoint::{
     EndpointListing, MAX_ENDPOINTS, NewWebhookEndpoint, SECRET_PURPOSE, SealedSecrets, SecretRotation, WebhookEndpoint,
     WebhookEndpointPatch, WebhookEndpointWithSecret, change, create, delete, get, list, lock_all, lock_sealed_secrets,

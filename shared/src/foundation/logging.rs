@@ -31,7 +31,7 @@ const LIBRARIES: [&str; 8] = ["aws", "h2", "hyper", "lambda", "reqwest", "rustls
 /// Starts logging and metrics for a process that runs one function. `beside` gets the lines of the log, too. The local
 /// stack has its own for all functions.
 pub fn init(common: &CommonSettings, beside: impl Layer<Registry> + Send + Sync) {
-    write_metrics_to(|line| {
+    write_metrics_to(format!("{METRIC_NAMESPACE}/{}", common.environment), |line| {
         // If standard output cannot be written, the error cannot be logged either.
         let _ = writeln!(std::io::stdout().lock(), "{line}");
     });
@@ -64,25 +64,32 @@ where
     tracing_subscriber::registry().with(beside).with(filter).with(json)
 }
 
+/// Namespace of the metrics. A deployed function adds its environment, since the environments may share an account:
+/// `Lisa/prod`.
+pub const METRIC_NAMESPACE: &str = "Lisa";
+
 /// A receiver of the lines of metrics.
 type MetricWriter = Box<dyn Fn(&str) + Send + Sync>;
 
-static METRIC_WRITER: OnceLock<MetricWriter> = OnceLock::new();
+/// The namespace of the process's metrics, and their receiver.
+static METRIC_WRITER: OnceLock<(String, MetricWriter)> = OnceLock::new();
 
-/// Sends the lines of metrics to `write`; only the first call in a process has an effect. A process that never calls it
-/// drops them: an operator's command has no metrics.
-pub fn write_metrics_to(write: impl Fn(&str) + Send + Sync + 'static) {
-    let _ = METRIC_WRITER.set(Box::new(write));
+/// Sends the lines of metrics to `write`, with `namespace`; only the first call in a process has an effect. A process that
+/// never calls it drops them: an operator's command has no metrics.
+pub fn write_metrics_to(namespace: String, write: impl Fn(&str) + Send + Sync + 'static) {
+    let _ = METRIC_WRITER.set((namespace, Box::new(write)));
 }
 
 /// Writes a metric in CloudWatch's embedded metric format: one JSON object on one line. CloudWatch and the local stack add
 /// up the values. The metric has no dimensions: an alarm needs none, and a dimension per tenant must not exist.
 pub fn metric(name: &'static str, value: f64) {
-    let Some(write) = METRIC_WRITER.get() else { return };
+    let Some((namespace, write)) = METRIC_WRITER.get() else { return };
     let metric = serde_json::json!({
         "_aws": {
             "Timestamp": chrono::Utc::now().timestamp_millis(),
-            "CloudWatchMetrics": [{ "Namespace": "Lisa", "Dimensions": [[]], "Metrics": [{ "Name": name, "Unit": "Count" }] }],
+            "CloudWatchMetrics": [{
+                "Namespace": namespace, "Dimensions": [[]], "Metrics": [{ "Name": name, "Unit": "Count" }],
+            }],
         },
         name: value,
     });

@@ -344,7 +344,7 @@ impl<T: Serialize> IntoResponse for List<T> {
 ///
 /// - `select`: the columns, as `sqlx::query_as!` wants them for the row's fields: one literal, or several in brackets,
 ///   joined by `+`. They are evaluated for the rows of the page alone, which is named `page` for subqueries.
-/// - `from`: the source and the filter. `$1` is the tenant; `$2`, `$3` … are the values of `bind`, at most four.
+/// - `from`: the source and the filter. `$1` is the tenant; `$2`, `$3` … are the values of `bind`: none to four, or seven.
 /// - `order`: for each of the listing's sorts its name, the column, the column's type in SQL and in Rust, and the row's
 ///   field.
 /// - `id`: the column that makes the order unique, in the same form. A list whose only order is this column has no

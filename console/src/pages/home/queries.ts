@@ -55,7 +55,7 @@ export const teamQuery = queryOptions({
 
 /** Number of invitations that can be used. */
 export const invitationsQuery = queryOptions({
-  queryKey: ["invitations", "open"],
+  queryKey: ["invitations", "count"],
   queryFn: async ({ signal }) => {
     const query = { status: "open" as const, limit: 1 };
     return (await call(client.GET("/api/v1/customers/me/invitations", { params: { query }, signal }))).meta.total;

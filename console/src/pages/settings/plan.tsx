@@ -12,21 +12,18 @@ import { Button } from "@/ui/button";
 import { Card, CardContent, CardHeader, CardTitle } from "@/ui/card";
 
 import { planName, planSizeOfMib } from "./plan-names";
+import { isPaymentLate, pollInterval } from "./plan-polling";
 import { plansQuery, type PublicPlan, type Subscription, subscriptionQuery } from "./queries";
 import { Loaded, Section } from "./section";
-
-const POLL_MS = 2_000;
-/** Stripe's event mostly comes within seconds; after a minute the page is left as it is. */
-const MAX_LOOKS = 30;
 
 /** The plan of the company, the plans to choose from, and the way to cards and invoices at Stripe. */
 export function PlanSection() {
   const { checkout } = useSearch({ from: "/app/settings/plan" });
-  const subscription = useSubscription(checkout === "success");
+  const { subscription, payment } = useSubscription(checkout === "success");
   const plans = useQuery(plansQuery);
   return (
     <Section name="plan">
-      {checkout !== undefined && <CheckoutOutcome outcome={checkout} isPaid={subscription.data?.is_pro === true} />}
+      {checkout !== undefined && <CheckoutOutcome outcome={checkout} payment={payment} />}
       <Loaded query={subscription}>
         {(current) => (
           <>
@@ -47,28 +44,35 @@ export function PlanSection() {
   );
 }
 
-/** The subscription. After a payment it is asked for until Stripe's event is here, and what depends on it is renewed. */
+/** The state of a payment: reported by Stripe, awaited, or awaited no longer. */
+type Payment = "paid" | "awaited" | "late";
+
+/** The subscription. After a payment it is polled until Stripe's event has arrived, and what depends on it is renewed. */
 function useSubscription(isAwaited: boolean) {
   const queries = useQueryClient();
-  const query = useQuery({
+  const subscription = useQuery({
     ...subscriptionQuery,
-    refetchInterval: ({ state }) => (isAwaited && state.data?.is_pro !== true && state.dataUpdateCount < MAX_LOOKS ? POLL_MS : false),
+    refetchInterval: ({ state }) => (isAwaited ? pollInterval(state) : false),
+    // Each poll renders, as the last one changes the text.
+    notifyOnChangeProps: "all",
   });
-  const hasCome = isAwaited && query.data?.is_pro === true;
+  const hasCome = isAwaited && subscription.data?.is_pro === true;
   useEffect(() => {
     if (hasCome) void queries.invalidateQueries({ queryKey: contextQuery.queryKey });
   }, [hasCome, queries]);
-  return query;
+  const state = queries.getQueryState(subscriptionQuery.queryKey);
+  const payment: Payment = hasCome ? "paid" : state !== undefined && isPaymentLate(state) ? "late" : "awaited";
+  return { subscription, payment };
 }
 
 /** The outcome of a visit to Stripe's payment page. */
-function CheckoutOutcome({ outcome, isPaid }: { outcome: "success" | "cancelled"; isPaid: boolean }) {
+function CheckoutOutcome({ outcome, payment }: { outcome: "success" | "cancelled"; payment: Payment }) {
   const { settings } = useTexts("settings");
   const text = settings.plan;
   if (outcome === "cancelled") return <Alert>{text.notPaid}</Alert>;
   return (
-    <Alert variant="success" role="status">
-      {isPaid ? text.paid : text.paidSoon}
+    <Alert variant={payment === "late" ? "warning" : "success"} role="status">
+      {{ paid: text.paid, awaited: text.paidSoon, late: text.paidLate }[payment]}
     </Alert>
   );
 }

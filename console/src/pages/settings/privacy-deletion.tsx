@@ -17,8 +17,8 @@ export function DeletionCard() {
   const { tenant } = useCompany();
   const format = useFormat();
   const queries = useQueryClient();
-  /** The last day of a restoration, while the question is open. */
-  const [lastDay, setLastDay] = useState<string | null>(null);
+  /** The end of the restoration for a deletion at this moment, while the question is open. */
+  const [restorableUntil, setRestorableUntil] = useState<string | null>(null);
   const remove = useMutation({
     mutationFn: () => callEmpty(client.DELETE("/api/v1/privacy/account")),
     // The layout learns from the context that the company is deleted, and shows the restoration only.
@@ -26,10 +26,10 @@ export function DeletionCard() {
     meta: { showsError: true },
   });
   const close = () => {
-    setLastDay(null);
+    setRestorableUntil(null);
     remove.reset();
   };
-  const ask = () => setLastDay(new Date(Date.now() + RESTORATION_DAYS * 86_400_000).toISOString());
+  const ask = () => setRestorableUntil(new Date(Date.now() + RESTORATION_DAYS * 86_400_000).toISOString());
   return (
     <Card>
       <CardHeader>
@@ -42,7 +42,7 @@ export function DeletionCard() {
           {text.open}
         </Button>
       </CardContent>
-      {lastDay !== null && (
+      {restorableUntil !== null && (
         <TypedConfirmation
           title={text.dialogTitle(tenant.name)}
           label={text.type(tenant.name)}
@@ -54,7 +54,7 @@ export function DeletionCard() {
           onClose={close}
         >
           <Points points={text.points} />
-          <p className="font-medium">{text.until(format.date(lastDay))}</p>
+          <p className="font-medium">{text.until(format.dateTimeInZone(restorableUntil))}</p>
           <p>{text.exportFirst}</p>
         </TypedConfirmation>
       )}

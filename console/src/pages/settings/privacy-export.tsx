@@ -1,8 +1,9 @@
-import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery, useMutation, useQuery, useQueryClient, type UseQueryResult } from "@tanstack/react-query";
 import { Download } from "lucide-react";
-import { useEffect, useState } from "react";
+import { type ComponentProps, useEffect, useState } from "react";
 
 import { call, client } from "@/api/client";
+import { FormError } from "@/layout/form-error";
 import { LoadMore } from "@/layout/load-more";
 import { useFormat } from "@/session/company";
 import { useTexts } from "@/texts";
@@ -12,7 +13,7 @@ import { Card, CardContent, CardHeader, CardTitle } from "@/ui/card";
 import { Spinner } from "@/ui/spinner";
 
 import { exportQuery, exportsQuery } from "./privacy-queries";
-import { type Export, isInWork } from "./privacy-values";
+import { type Export, hasEndedSince, isGone, isInWork } from "./privacy-values";
 import { Loaded } from "./section";
 
 /** The export of all data: the button that requests it, its progress, the link to the archive, and earlier exports. */
@@ -31,7 +32,7 @@ export function ExportCard() {
             const [newest, ...earlier] = pages.flatMap(({ data }) => data);
             return (
               <>
-                {newest === undefined ? <RequestButton present={null} /> : <NewestExport key={newest.id} id={newest.id} />}
+                {newest === undefined ? <RequestButton present={null} /> : <NewestExport key={newest.id} listed={newest} />}
                 <EarlierExports exports={earlier} />
                 <LoadMore list={list} />
               </>
@@ -43,10 +44,17 @@ export function ExportCard() {
   );
 }
 
-function NewestExport({ id }: { id: string }) {
+/** The newest export. `listed` is the export in the list, which can be older than the answer about the export itself. */
+function NewestExport({ listed }: { listed: Export }) {
   const { privacy } = useTexts("privacy");
   const text = privacy.export;
-  const query = useQuery(exportQuery(id));
+  const queries = useQueryClient();
+  const query = useQuery(exportQuery(listed.id));
+  const hasEnded = query.data !== undefined && hasEndedSince(listed, query.data);
+  useEffect(() => {
+    // A ready export ends the earlier archives.
+    if (hasEnded) void queries.invalidateQueries({ queryKey: exportsQuery.queryKey });
+  }, [hasEnded, queries]);
   return (
     <Loaded query={query}>
       {(present) => (
@@ -60,7 +68,7 @@ function NewestExport({ id }: { id: string }) {
             )}
             {present?.status === "expired" && <p>{text.expired}</p>}
           </div>
-          {present?.status === "ready" && <Ready present={present} onNewLink={() => void query.refetch()} isBusy={query.isFetching} />}
+          {present?.status === "ready" && <Ready present={present} query={query} />}
           {(present === null || !isInWork(present)) && <RequestButton present={present} />}
         </>
       )}
@@ -71,38 +79,68 @@ function NewestExport({ id }: { id: string }) {
 /** The exports before the newest one, with their states. The last ready one can be fetched until the next one replaces it. */
 function EarlierExports({ exports }: { exports: readonly Export[] }) {
   const { privacy } = useTexts("privacy");
-  const text = privacy.export;
-  const format = useFormat();
   if (exports.length === 0) return null;
   return (
     <section aria-labelledby="earlier-exports" className="grid gap-2 border-t pt-4">
       <h3 id="earlier-exports" className="font-medium">
-        {text.earlier}
+        {privacy.export.earlier}
       </h3>
       <ul className="grid gap-2">
-        {exports.map(({ id, status, created_at, size_bytes }) => (
-          <li key={id} className="grid gap-2">
-            <span>
-              {format.dateTime(created_at)} <span className="text-muted-foreground">– {text.states[status] ?? status}</span>
-              {size_bytes != null && <span className="text-muted-foreground">, {format.bytes(size_bytes)}</span>}
-            </span>
-            {status === "ready" && <EarlierLink id={id} />}
-          </li>
+        {exports.map((listed) => (
+          <EarlierExport key={listed.id} listed={listed} />
         ))}
       </ul>
     </section>
   );
 }
 
-/** The link is made when it is asked for: each one is recorded in the audit log. */
-function EarlierLink({ id }: { id: string }) {
+function EarlierExport({ listed }: { listed: Export }) {
   const { privacy } = useTexts("privacy");
-  const query = useQuery({ ...exportQuery(id), enabled: false });
-  if (query.data?.status === "ready") return <Ready present={query.data} onNewLink={() => void query.refetch()} isBusy={query.isFetching} />;
+  const format = useFormat();
+  const query = useQuery({ ...exportQuery(listed.id), enabled: false });
+  const status = isGone(query.data) ? "expired" : listed.status;
   return (
-    <Button variant="outline" size="sm" className="justify-self-start" isBusy={query.isFetching} onClick={() => void query.refetch()}>
-      {privacy.export.newLink}
-    </Button>
+    <li className="grid gap-2">
+      <span>
+        {format.dateTime(listed.created_at)} <span className="text-muted-foreground">– {privacy.export.states[status] ?? status}</span>
+        {listed.size_bytes != null && <span className="text-muted-foreground">, {format.bytes(listed.size_bytes)}</span>}
+      </span>
+      {listed.status === "ready" && <EarlierLink query={query} />}
+    </li>
+  );
+}
+
+/** The link is made when it is asked for: each one is recorded in the audit log. The archive may be deleted by then. */
+function EarlierLink({ query }: { query: LinkQuery & Pick<UseQueryResult<Export | null>, "data"> }) {
+  const { privacy } = useTexts("privacy");
+  if (query.data?.status === "ready") return <Ready present={query.data} query={query} />;
+  return (
+    <>
+      <div role="status" className="empty:hidden">
+        {isGone(query.data) && <p>{privacy.export.earlierExpired}</p>}
+      </div>
+      {!isGone(query.data) && <NewLink query={query} variant="outline" size="sm" />}
+    </>
+  );
+}
+
+/** The fields of an export's query by which a new link is requested. */
+type LinkQuery = Pick<UseQueryResult, "error" | "isFetching" | "isPaused" | "refetch">;
+
+interface NewLinkProps extends Pick<ComponentProps<typeof Button>, "variant" | "size"> {
+  query: LinkQuery;
+}
+
+/** Requests a new link to an archive. Without a connection the request waits for it; the layout says so. */
+function NewLink({ query, ...look }: NewLinkProps) {
+  const { privacy } = useTexts("privacy");
+  return (
+    <div className="grid justify-items-start gap-2">
+      <Button {...look} isBusy={query.isFetching || query.isPaused} onClick={() => void query.refetch()}>
+        {privacy.export.newLink}
+      </Button>
+      <FormError error={query.error} />
+    </div>
   );
 }
 
@@ -121,11 +159,10 @@ function InWork({ present }: { present: Export }) {
 
 interface ReadyProps {
   present: Export;
-  onNewLink: () => void;
-  isBusy: boolean;
+  query: LinkQuery;
 }
 
-function Ready({ present, onNewLink, isBusy }: ReadyProps) {
+function Ready({ present, query }: ReadyProps) {
   const { privacy } = useTexts("privacy");
   const text = privacy.export;
   const format = useFormat();
@@ -140,9 +177,7 @@ function Ready({ present, onNewLink, isBusy }: ReadyProps) {
       {link == null || hasEnded ? (
         <>
           <p role="status">{text.linkEnded}</p>
-          <Button className="justify-self-start" isBusy={isBusy} onClick={onNewLink}>
-            {text.newLink}
-          </Button>
+          <NewLink query={query} />
         </>
       ) : (
         <>

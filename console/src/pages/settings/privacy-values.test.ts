@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import { isConfirmed, monthsOf, retentionStart } from "./privacy-values";
+import { type Export, hasEndedSince, isConfirmed, isGone, monthsOf, retentionStart } from "./privacy-values";
 
 it("takes whole months from 1 to 60 only", () => {
   expect([" 1 ", "12", "60"].map(monthsOf)).toEqual([1, 12, 60]);
@@ -21,4 +21,18 @@ it("compares a typed name as it reads, not as it is composed", () => {
   expect(isConfirmed("E\u0301picerie Zoe\u0301", "Épicerie Zoé")).toBe(true);
   expect(isConfirmed("épicerie zoé", "Épicerie Zoé")).toBe(false);
   expect(isConfirmed("", " ")).toBe(false);
+});
+
+const exportWith = (status: string): Export => ({ id: "3f1d2c4b-0c7e-4a53-8a4e-5d2f9b1c5a69", status, created_at: "2026-11-29T12:00:00Z" });
+
+it("knows that the list is older than the end of an export", () => {
+  expect(["ready", "failed", "expired"].map((status) => hasEndedSince(exportWith("running"), exportWith(status)))).toEqual([true, true, true]);
+  expect(hasEndedSince(exportWith("queued"), null)).toBe(true);
+  expect(hasEndedSince(exportWith("queued"), exportWith("running"))).toBe(false);
+  expect(hasEndedSince(exportWith("ready"), exportWith("expired"))).toBe(false);
+});
+
+it("knows a deleted archive, and not one of which nothing was asked yet", () => {
+  expect([null, exportWith("expired")].map(isGone)).toEqual([true, true]);
+  expect([undefined, exportWith("ready"), exportWith("running")].map(isGone)).toEqual([false, false, false]);
 });

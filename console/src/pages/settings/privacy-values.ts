@@ -28,6 +28,12 @@ export function retentionStart(months: number, now: Date): Date {
 
 export const isInWork = ({ status }: Export): boolean => status === "queued" || status === "running";
 
+/** True when an export has left its work since the list was loaded. The list then shows earlier exports as they were before. */
+export const hasEndedSince = (listed: Export, present: Export | null): boolean => isInWork(listed) && (present === null || !isInWork(present));
+
+/** True when the answer about an export, if there is one, says that its archive is deleted. Null stands for a deleted export. */
+export const isGone = (present: Export | null | undefined): boolean => present === null || present?.status === "expired";
+
 /** Compares a typed confirmation with the name: without regard to how letters are composed, and to spaces at the ends. */
 export function isConfirmed(typed: string, name: string): boolean {
   const plain = (text: string) => text.normalize("NFC").replace(/\s+/g, " ").trim();

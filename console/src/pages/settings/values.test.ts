@@ -4,6 +4,7 @@ import { keywordsOf, patchOf } from "./bot-values";
 import { differenceOf } from "./difference";
 import { isRestorable, textOfValue } from "./history-values";
 import { endsNextDay, faultyDays, hoursOf, nextSpan, serverHoursOf } from "./hours-values";
+import { isPaymentLate, MAX_POLLS, pollInterval } from "./plan-polling";
 import { formFieldOf } from "./save";
 import { sentencesPatch } from "./sentences-values";
 
@@ -67,4 +68,14 @@ it("tells what differs by words", () => {
 it("finds the form's field of a refused value", () => {
   expect(formFieldOf("greeting.fr")).toBe("greeting_fr");
   expect(formFieldOf("handover_keywords[1]")).toBe("handover_keywords");
+});
+
+it("polls for a payment until it is reported, and a bounded number of times, also when calls fail", () => {
+  const state = (dataUpdateCount: number, errorUpdateCount: number, is_pro = false) => ({ data: { is_pro }, dataUpdateCount, errorUpdateCount });
+  expect(pollInterval(state(1, 0))).toBe(2_000);
+  expect(pollInterval(state(1, 0, true))).toBe(false);
+  expect([pollInterval(state(MAX_POLLS - 1, 0)), pollInterval(state(MAX_POLLS, 0))]).toEqual([2_000, false]);
+  expect([pollInterval(state(1, MAX_POLLS - 2)), pollInterval(state(1, MAX_POLLS - 1))]).toEqual([2_000, false]);
+  expect(pollInterval({ data: undefined, dataUpdateCount: 0, errorUpdateCount: MAX_POLLS })).toBe(false);
+  expect([state(1, 0), state(1, MAX_POLLS - 1), state(MAX_POLLS, 0, true)].map(isPaymentLate)).toEqual([false, true, false]);
 });

@@ -31,7 +31,7 @@ export const layout = {
     otherTitle: "Your own company was deleted",
     since: (at: string) => `It was deleted on ${at}.`,
     text: "The assistant answers nobody.",
-    until: (day: string) => `Until ${day} everything can be restored. Then it is deleted for good.`,
+    until: (time: string) => `Until ${time} everything can be restored. Then it is deleted for good.`,
     subscription: "The subscription was cancelled, and does not come back: choose a plan afterwards.",
     restore: "Restore everything",
     restored: "Everything is there again.",

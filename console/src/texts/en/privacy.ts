@@ -22,6 +22,7 @@ export const privacy = {
     } as Record<string, string>,
     none: "No export was requested yet.",
     earlier: "Earlier exports",
+    earlierExpired: "This archive was deleted after 7 days, or replaced.",
     states: {
       queued: "in preparation",
       running: "in preparation",
@@ -52,7 +53,7 @@ export const privacy = {
     ],
     open: "Delete the account …",
     dialogTitle: (company: string) => `Delete ${company}?`,
-    until: (day: string) => `Until ${day} an owner can restore everything. After that, nobody can.`,
+    until: (time: string) => `Until ${time} an owner can restore everything. After that, nobody can.`,
     exportFirst: "Download an export first if you may need the data.",
     type: (company: string) => `Type the name of the company to confirm: ${company}`,
     confirm: "Delete the account",

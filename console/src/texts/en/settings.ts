@@ -365,6 +365,8 @@ export const settings = {
     yours: "Your plan",
     paid: "Thank you, the payment has arrived. Your plan is in force.",
     paidSoon: "Thank you for the payment. The plan is in force as soon as Stripe reports it, mostly within a minute.",
+    paidLate:
+      "Thank you for the payment. Stripe has not reported it yet. Load this page again in some minutes. Write to support if the plan is not in force then.",
     notPaid: "Nothing was paid. You can choose a plan whenever you like.",
     troubled: "Stripe could not collect the last payment. Check the card at Stripe; access ends if this goes on.",
     endsAt: (date: string) => `It ends on ${date}, and is not renewed.`,

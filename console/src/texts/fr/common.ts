@@ -4,7 +4,7 @@ import type { Texts } from "../en";
 export const common: Texts["common"] = {
   product: "Lisa",
   loading: "Chargement…",
-  stillLoading: "C’est plus long que d’habitude : en attente du serveur.",
+  stillLoading: "C’est plus long que d’habitude : en attente du serveur.",
   retry: "Réessayer",
   cancel: "Annuler",
   close: "Fermer",

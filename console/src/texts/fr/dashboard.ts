@@ -38,7 +38,7 @@ export const dashboard: Texts["dashboard"] = {
   bot: "Le bot",
   person: "Une personne",
   nobody: "Sans réponse",
-  chart: (title, totals, most) => `${title}. Au total : ${totals}. Maximum : ${most}.`,
+  chart: (title, totals, most) => `${title}. Au total : ${totals}. Maximum : ${most}.`,
   table: "Chiffres par jour",
   showTable: (days) => `Afficher ${plural("fr", days, "jour", "jours")} en tableau`,
   day: "Jour",

@@ -15,7 +15,7 @@ export const document: Texts["document"] = {
   smaller: "Plus petit",
   larger: "Plus grand",
   frameTitle: (name) => `PDF ${name}`,
-  loadingFile: (received, total) => `Chargement du fichier : ${received} sur ${total}`,
+  loadingFile: (received, total) => `Chargement du fichier : ${received} sur ${total}`,
   noFile: "Le fichier n’est pas arrivé",
   failures: {
     password: "Ce PDF est protégé par un mot de passe. Enregistrez-le sans mot de passe et envoyez-le de nouveau.",
@@ -34,5 +34,5 @@ export const document: Texts["document"] = {
     ocr: "Lu dans une image par reconnaissance de texte.",
     model: "Lu dans une image par un modèle de langage.",
   },
-  confidence: (share) => `Confiance : ${share}.`,
+  confidence: (share) => `Confiance : ${share}.`,
 };

@@ -190,6 +190,44 @@ async fn a_worker_killed_between_the_call_and_its_record_is_followed_by_another_
 }
 
 #[tokio::test]
+async fn what_a_dead_worker_left_of_an_endpoint_that_is_off_fails_and_is_not_sent_later() {
+    let parked = Parked::start().await;
+    let endpoint = parked.endpoint(&["order.created"]).await;
+    let switch = async |is_on: bool| {
+        let patch = parked.app.call(Method::PATCH, &endpoint.path("")).by(&parked.tenant);
+        patch.json(&json!({ "enabled": is_on })).await.data(200);
+    };
+    let sweep = async || parked.app.stack.invoke("maintenance", json!({})).await.unwrap()["webhooks_failed"].clone();
+    let claimed = "update webhook_deliveries set claimed_until = now() + interval '1 minute' where status = 'pending'";
+    let dead = "update webhook_deliveries set claimed_until = now() where status = 'pending'";
+    parked.order().await;
+    parked.app.sql(claimed).await;
+    switch(false).await;
+    assert_eq!(sweep().await, 0, "the worker may be sending");
+    assert_eq!(parked.delivery(&endpoint).await["status"], "pending");
+
+    parked.app.sql(dead).await;
+    assert_eq!(sweep().await, 1);
+    let delivery = parked.delivery(&endpoint).await;
+    assert_eq!((&delivery["status"], &delivery["error_code"]), (&json!("failed"), &json!("endpoint_disabled")));
+    assert_eq!(sweep().await, 0);
+
+    // The endpoint is switched on before maintenance has run.
+    switch(true).await;
+    parked.order().await;
+    parked.app.sql(claimed).await;
+    switch(false).await;
+    parked.app.sql(dead).await;
+    switch(true).await;
+    parked.order().await;
+    parked.make_due().await;
+    parked.work(&endpoint).await;
+    let statuses: Vec<_> = parked.deliveries(&endpoint).await.into_iter().map(|one| one["status"].clone()).collect();
+    assert_eq!(statuses, ["failed", "failed", "delivered"]);
+    assert_eq!(parked.receiver.received().len(), 1);
+}
+
+#[tokio::test]
 async fn an_attempt_without_a_result_is_followed_by_the_schedule_and_ten_of_them_end_the_delivery() {
     for (attempts, next_s) in [(0, 60), (1, 300), (8, 86_400)] {
         let parked = Parked::start().await;

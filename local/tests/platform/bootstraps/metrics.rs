@@ -43,7 +43,7 @@ async fn a_failure_of_the_rate_limit_store_writes_one_metric() {
     assert_eq!(
         *directive,
         json!({
-            "Namespace": "Lisa",
+            "Namespace": "Lisa/dev",
             "Dimensions": [[]],
             "Metrics": [{ "Name": "RateLimitStoreFailures", "Unit": "Count" }],
         })

@@ -142,7 +142,7 @@ async fn mutants_of_layers_and_boxes_end_with_their_text_or_a_code_of_the_file()
 }
 
 #[tokio::test]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes; the tests above read some of each kind"]
 async fn seven_hundred_mutants_end_with_their_text_or_a_code_of_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let retries = folder.path().join("retries");

@@ -86,7 +86,7 @@ async fn cells_of_made_tables_are_read_with_the_names_of_their_columns() {
 }
 
 #[tokio::test]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes; the test above reads three of each kind"]
 async fn figures_of_sixty_made_tables_of_each_kind() {
     let mut sum = Score::default();
     for (kind, is_hard) in KINDS.into_iter().flat_map(|kind| [(kind, false), (kind, true)]) {

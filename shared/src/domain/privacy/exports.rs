@@ -158,7 +158,8 @@ impl Listing for ExportListing {
 pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<Export>, ApiError> {
     let page: Result<List<ExportRow>, ApiError> = list_page!(tx, paging, ExportRow {
         select: r#"id, case when status = 'ready' and expires_at <= now() then 'expired' else status end as "status!",
-            created_at, finished_at, expires_at, size_bytes, error_code"#,
+            created_at, finished_at, case when status <> 'failed' then expires_at end as expires_at, size_bytes,
+            error_code"#,
         from: "exports where customer_id = $1",
         bind: [],
         order: ["created_at": "created_at" "timestamptz" DateTime<Utc> = created_at],

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::{
     activities::{self, Activity, ActivityStatus},
     audit::{self, NewAuditEntry},
-    db::TenantTx,
+    db::{SystemTx, TenantTx},
 };
 
 /// The reason why an endpoint is off (`webhook_endpoints.disabled_reason`).
@@ -46,17 +46,7 @@ pub(super) async fn disable(tx: &mut TenantTx, endpoint: Uuid, reason: DisableRe
     if changed.execute(&mut *tx).await?.rows_affected() == 0 {
         return Ok(());
     }
-    sqlx::query!(
-        r#"
-        update webhook_deliveries set status = 'failed', error_code = 'endpoint_disabled', claimed_until = null
-        where customer_id = $1 and endpoint_id = $2 and status = 'pending'
-          and (claimed_until is null or claimed_until <= now())
-        "#,
-        tx.tenant(),
-        endpoint
-    )
-    .execute(&mut *tx)
-    .await?;
+    fail_pending(tx, endpoint).await?;
     let title = match reason {
         DisableReason::Owner => return Ok(()),
         DisableReason::Gone => "A webhook endpoint answered that it is gone, and is switched off",
@@ -79,4 +69,51 @@ pub(super) async fn disable(tx: &mut TenantTx, endpoint: Uuid, reason: DisableRe
         details,
     };
     audit::record(tx, &entry).await
+}
+
+/// Fails the pending deliveries of an endpoint, except those that a worker is sending.
+pub(super) async fn fail_pending(tx: &mut TenantTx, endpoint: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        update webhook_deliveries set status = 'failed', error_code = 'endpoint_disabled', claimed_until = null
+        where customer_id = $1 and endpoint_id = $2 and status = 'pending'
+          and (claimed_until is null or claimed_until <= now())
+        "#,
+        tx.tenant(),
+        endpoint
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// Fails at most `limit` pending deliveries of endpoints that are off, of all tenants, and returns their number. A
+/// delivery is pending there when its worker died after the endpoint was switched off, or when its event was committed
+/// after that. Maintenance calls this every five minutes.
+///
+/// # Errors
+/// A database error.
+pub async fn fail_leftovers(tx: &mut SystemTx, limit: i64) -> sqlx::Result<u64> {
+    sqlx::query!(
+        r#"
+        update webhook_deliveries delivery set status = 'failed', error_code = 'endpoint_disabled', claimed_until = null
+        from (
+            select leftover.id from webhook_endpoints endpoint
+            cross join lateral (
+                select id from webhook_deliveries
+                where endpoint_id = endpoint.id and status = 'pending'
+                  and (claimed_until is null or claimed_until <= now())
+                limit $1
+            ) leftover
+            where endpoint.disabled_at is not null
+            limit $1
+        ) found
+        where delivery.id = found.id and delivery.status = 'pending'
+          and (delivery.claimed_until is null or delivery.claimed_until <= now())
+        "#,
+        limit
+    )
+    .execute(tx)
+    .await
+    .map(|done| done.rows_affected())
 }

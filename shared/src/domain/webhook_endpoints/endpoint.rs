@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    disabling::{DisableReason, disable},
+    disabling::{DisableReason, disable, fail_pending},
     events::EventType,
     signing::generate_secret,
 };
@@ -375,9 +375,10 @@ pub async fn change(
     Ok((get(tx, id).await?, fields))
 }
 
-/// Switches an endpoint on, and clears its failures and its pause. Does nothing when the endpoint is on.
+/// Switches an endpoint on, and clears its failures and its pause. What is still pending from the time before is not sent
+/// any more. Does nothing when the endpoint is on.
 async fn enable(tx: &mut TenantTx, id: Uuid) -> sqlx::Result<()> {
-    sqlx::query!(
+    let changed = sqlx::query!(
         r#"
         update webhook_endpoints set
             disabled_at = null, disabled_reason = null, failing_since = null, failed_batches = 0, paused_until = null
@@ -385,10 +386,8 @@ async fn enable(tx: &mut TenantTx, id: Uuid) -> sqlx::Result<()> {
         "#,
         tx.tenant(),
         id
-    )
-    .execute(tx)
-    .await
-    .map(drop)
+    );
+    if changed.execute(&mut *tx).await?.rows_affected() > 0 { fail_pending(tx, id).await } else { Ok(()) }
 }
 
 /// Deletes an endpoint with its deliveries.

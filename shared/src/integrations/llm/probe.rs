@@ -24,7 +24,8 @@ pub struct ProbeResult {
     pub model: String,
     /// Cost of the call in millionths of a US dollar.
     pub cost_micros: i64,
-    /// The reason why the model does not answer. An empty reply is an answer: a model that thinks may use all its tokens.
+    /// The reason why the model does not answer. An empty reply is an answer: a model that thinks may use all its tokens. A
+    /// malformed one is not: it may be of a proxy that answers in the provider's place.
     pub outcome: Result<(), ProviderError>,
 }
 
@@ -50,7 +51,7 @@ impl ModelChain {
         };
         let mut calls = Vec::new();
         let outcome = match self.call(provider, model, &prompt, timeout, None, &mut calls).await {
-            Ok(_) | Err(ProviderError::Empty | ProviderError::Malformed(_) | ProviderError::Blocked(_)) => Ok(()),
+            Ok(_) | Err(ProviderError::Empty | ProviderError::Blocked(_)) => Ok(()),
             Err(error) => Err(error),
         };
         ProbeResult {

@@ -101,16 +101,16 @@ mod tests {
     }
 
     #[test]
-    fn every_listed_type_is_one_that_the_product_knows() {
-        for kind in EVENT_TYPES {
+    fn every_listed_type_is_parsed_unless_it_is_that_of_a_reversal() {
+        let is_unhandled = |kind: &&str| {
             let payload = json!({
-                "id": "evt_1", "type": kind, "created": 1,
-                "data": { "object": { "id": "x_1", "charge": "ch_1", "status": "needs_response" } },
+                "id": "evt_1", "type": kind, "created": 1, "data": { "object": { "id": "x_1" } },
             });
-            let event = Event::from_payload(payload).unwrap();
-            // Refunds and disputes are read apart from the other kinds.
-            let is_reversal = kind.starts_with("charge.") || kind.starts_with("refund.");
-            assert!(is_reversal || event.parse_kind().unwrap() != EventKind::Unhandled, "{kind}");
-        }
+            Event::from_payload(payload).unwrap().parse_kind().unwrap() == EventKind::Unhandled
+        };
+        let unhandled: Vec<_> = EVENT_TYPES.into_iter().filter(is_unhandled).collect();
+        // Billing reads refunds and disputes apart from the other kinds. `every_type_of_a_reversal_is_one_that_billing_reads`
+        // in the package `local` sends an event of each to the product.
+        assert_eq!(unhandled, ["charge.refunded", "refund.failed", "charge.dispute.created", "charge.dispute.closed"]);
     }
 }
