@@ -10,12 +10,14 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use opentelemetry_proto::tonic::{common::v1::KeyValue, trace::v1::Span};
 use percent_encoding::percent_decode_str;
+use prost::Message;
 use reqwest::{Client, redirect};
 
 use super::{
     context::TraceId,
-    otlp::{AttributeValue, export_request, rejected_spans},
+    otlp::{attribute, export_request, into_spans, rejected_spans},
 };
 use crate::{logging, settings::Settings};
 
@@ -43,16 +45,17 @@ pub(super) struct Exporter {
     /// Share of the traces that this function begins and that are recorded, from 0 to 1.
     ratio: f64,
     captures_content: bool,
-    resource: Vec<(&'static str, AttributeValue)>,
+    resource: Vec<KeyValue>,
     /// Built at its first use, because building it parses the system's certificates.
     client: LazyLock<Client>,
     buffer: Mutex<Buffer>,
 }
 
-/// Encoded spans that were not sent yet.
+/// Finished spans that were not sent yet.
 #[derive(Debug, Default)]
 struct Buffer {
-    spans: Vec<Vec<u8>>,
+    spans: Vec<Span>,
+    /// Their encoded size.
     bytes: usize,
     /// Spans that were dropped because the buffer was full, since the last flush.
     dropped: usize,
@@ -108,10 +111,10 @@ impl Exporter {
             ratio,
             captures_content: content == "true",
             resource: vec![
-                ("service.name", function.into()),
-                ("service.namespace", "lisa".into()),
-                ("service.version", env!("CARGO_PKG_VERSION").into()),
-                ("deployment.environment.name", environment.into()),
+                attribute("service.name", function),
+                attribute("service.namespace", "lisa"),
+                attribute("service.version", env!("CARGO_PKG_VERSION")),
+                attribute("deployment.environment.name", environment),
             ],
             client: LazyLock::new(build_client),
             buffer: Mutex::default(),
@@ -128,14 +131,15 @@ impl Exporter {
         f64::from(u32::from_be_bytes([a, b, c, d])) < self.ratio * (f64::from(u32::MAX) + 1.0)
     }
 
-    /// Keeps an encoded span until the next flush.
-    pub(super) fn store(&self, span: Vec<u8>) {
+    /// Keeps a finished span until the next flush.
+    pub(super) fn store(&self, span: Span) {
+        let bytes = span.encoded_len();
         let mut buffer = self.buffer();
-        if buffer.spans.len() >= MAX_BUFFERED_SPANS || buffer.bytes + span.len() > MAX_BUFFERED_BYTES {
+        if buffer.spans.len() >= MAX_BUFFERED_SPANS || buffer.bytes + bytes > MAX_BUFFERED_BYTES {
             buffer.dropped += 1;
             return;
         }
-        buffer.bytes += span.len();
+        buffer.bytes += bytes;
         buffer.spans.push(span);
     }
 
@@ -145,8 +149,9 @@ impl Exporter {
         if dropped > 0 {
             tracing::warn!(dropped, "spans were dropped, because the collector is too slow or too far behind");
         }
-        let timeout = limit.min(self.timeout);
-        let sent = tokio::time::timeout(timeout, self.send(&spans)).await.unwrap_or(Err(ExportError::TimedOut));
+        let request = export_request(&self.resource, spans);
+        let sending = self.send(request.encode_to_vec());
+        let sent = tokio::time::timeout(limit.min(self.timeout), sending).await.unwrap_or(Err(ExportError::TimedOut));
         match sent {
             Ok(rejected) => {
                 self.buffer().failures = 0;
@@ -154,12 +159,12 @@ impl Exporter {
                     tracing::warn!(rejected, "the collector refused spans");
                 }
             }
-            Err(error) => self.put_off(spans, &error, Instant::now()),
+            Err(error) => self.put_off(into_spans(request), &error, Instant::now()),
         }
     }
 
     /// Takes the spans to be sent now, and the number of those that were dropped.
-    fn take(&self, now: Instant) -> Option<(Vec<Vec<u8>>, usize)> {
+    fn take(&self, now: Instant) -> Option<(Vec<Span>, usize)> {
         let mut buffer = self.buffer();
         if buffer.spans.is_empty() || buffer.paused_until.is_some_and(|until| now < until) {
             return None;
@@ -169,12 +174,12 @@ impl Exporter {
         Some((std::mem::take(&mut buffer.spans), dropped))
     }
 
-    /// Returns the number of spans that the collector refused.
-    async fn send(&self, spans: &[Vec<u8>]) -> Result<u64, ExportError> {
+    /// Sends an encoded request, and returns the number of spans that the collector refused.
+    async fn send(&self, body: Vec<u8>) -> Result<i64, ExportError> {
         let request = self.client.post(&self.url).headers(self.headers.clone());
         let request = request.header(header::CONTENT_TYPE, "application/x-protobuf");
         let unreachable = |error: reqwest::Error| ExportError::Unreachable(error.without_url());
-        let response = request.body(export_request(&self.resource, spans)).send().await.map_err(unreachable)?;
+        let response = request.body(body).send().await.map_err(unreachable)?;
         let status = response.status();
         if !status.is_success() {
             let seconds =
@@ -185,7 +190,7 @@ impl Exporter {
     }
 
     /// Puts the spans back for another attempt, or drops them, and pauses the export.
-    fn put_off(&self, mut spans: Vec<Vec<u8>>, error: &ExportError, now: Instant) {
+    fn put_off(&self, mut spans: Vec<Span>, error: &ExportError, now: Instant) {
         let mut buffer = self.buffer();
         buffer.failures = buffer.failures.saturating_add(1);
         let doubled = Duration::from_secs(2_u64.saturating_pow(buffer.failures));
@@ -194,7 +199,7 @@ impl Exporter {
         let is_kept = error.is_transient() && buffer.failures < MAX_ATTEMPTS;
         let lost = if is_kept { 0 } else { spans.len() };
         if is_kept {
-            buffer.bytes += spans.iter().map(Vec::len).sum::<usize>();
+            buffer.bytes += spans.iter().map(Message::encoded_len).sum::<usize>();
             spans.append(&mut buffer.spans);
             buffer.spans = spans;
         }
@@ -248,6 +253,10 @@ mod tests {
         settings.finish().map(|()| exporter)
     }
 
+    fn named(name: &str) -> Span {
+        Span { name: name.to_owned(), ..Span::default() }
+    }
+
     const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9/otlp/");
 
     #[test]
@@ -295,7 +304,7 @@ mod tests {
         let mut now = Instant::now();
         let (second, moment) = (Duration::from_secs(1), Duration::from_millis(1));
         let busy = ExportError::Status(StatusCode::SERVICE_UNAVAILABLE, None);
-        exporter.store(vec![1]);
+        exporter.store(named("1"));
         for (attempt, pause_s) in [(1, 2), (2, 4), (3, 8)] {
             let (spans, _) = exporter.take(now).unwrap_or_else(|| panic!("attempt {attempt}"));
             exporter.put_off(spans, &busy, now);
@@ -309,13 +318,13 @@ mod tests {
             (ExportError::Status(StatusCode::TOO_MANY_REQUESTS, Some(Duration::from_secs(3_600))), 60),
             (ExportError::Status(StatusCode::UNAUTHORIZED, None), 60),
         ] {
-            exporter.store(vec![1]);
+            exporter.store(named("1"));
             let (spans, _) = exporter.take(now).unwrap();
             exporter.put_off(spans, &error, now);
-            exporter.store(vec![2]);
+            exporter.store(named("2"));
             now += second * pause_s;
             assert_eq!(exporter.take(now - moment), None);
-            assert_eq!(exporter.take(now), Some((vec![vec![2]], 0)));
+            assert_eq!(exporter.take(now), Some((vec![named("2")], 0)));
         }
     }
 
@@ -323,12 +332,12 @@ mod tests {
     fn the_buffer_is_bounded_in_spans_and_bytes() {
         let exporter = exporter(&[ENDPOINT]).unwrap().unwrap();
         for _ in 0..=MAX_BUFFERED_SPANS {
-            exporter.store(vec![0]);
+            exporter.store(named(""));
         }
         let (spans, dropped) = exporter.take(Instant::now()).unwrap();
         assert_eq!((spans.len(), dropped), (MAX_BUFFERED_SPANS, 1));
-        exporter.store(vec![0; MAX_BUFFERED_BYTES]);
-        exporter.store(vec![0]);
+        exporter.store(named(&"0".repeat(MAX_BUFFERED_BYTES - 8)));
+        exporter.store(named("one too many"));
         let (spans, dropped) = exporter.take(Instant::now()).unwrap();
         assert_eq!((spans.len(), dropped), (1, 1));
     }

@@ -63,7 +63,7 @@ pub fn record_tenant(tenant: Uuid) {
     // Outside of a scope, traces are off.
     let _ = SCOPE.try_with(|scope| {
         if let Some(span) = &scope.span {
-            span.set("lisa.tenant_id", tenant.to_string().into());
+            span.set("lisa.tenant_id", tenant.to_string());
         }
     });
 }

@@ -3,14 +3,19 @@
 use std::{
     borrow::Cow,
     sync::{Arc, Mutex, PoisonError},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
+
+use opentelemetry_proto::tonic::trace::v1::{Span as SpanMessage, SpanFlags, Status, status::StatusCode};
 
 use super::{
     context::{RemoteParent, SpanContext, SpanId},
     exporter::Exporter,
-    otlp::{AttributeValue, SpanKind, SpanRecord},
+    otlp::{AttributeValue, SpanKind, attribute},
 };
+
+/// W3C's flag of a recorded trace, in the lowest byte of a span's flags.
+const SAMPLED_FLAG: u32 = 1;
 
 /// A span that is open until the value, and every task that runs in it, is dropped. The default records nothing.
 #[derive(Debug, Default)]
@@ -22,21 +27,9 @@ pub struct Span(Option<Arc<ActiveSpan>>);
 pub(super) struct ActiveSpan {
     exporter: Arc<Exporter>,
     context: SpanContext,
-    parent: Option<SpanId>,
-    parent_is_remote: bool,
-    name: Cow<'static, str>,
-    kind: SpanKind,
-    started_at: SystemTime,
     started: Instant,
-    changes: Mutex<SpanChanges>,
-}
-
-/// The part of a span that changes while it is open.
-#[derive(Debug, Default)]
-struct SpanChanges {
-    name: Option<String>,
-    attributes: Vec<(&'static str, AttributeValue)>,
-    is_error: bool,
+    /// The exported message without its end; `None` when the trace is not recorded.
+    message: Option<Mutex<SpanMessage>>,
 }
 
 impl Span {
@@ -63,17 +56,20 @@ impl Span {
         name: Cow<'static, str>,
         kind: SpanKind,
     ) -> Self {
-        Self(Some(Arc::new(ActiveSpan {
-            exporter,
-            context,
-            parent,
-            parent_is_remote,
-            name,
-            kind,
-            started_at: SystemTime::now(),
-            started: Instant::now(),
-            changes: Mutex::default(),
-        })))
+        let message = context.is_sampled.then(|| {
+            let remote = if parent_is_remote { SpanFlags::ContextIsRemoteMask as u32 } else { 0 };
+            Mutex::new(SpanMessage {
+                trace_id: context.trace_id.to_vec(),
+                span_id: context.span_id.to_vec(),
+                parent_span_id: parent.map(|parent| parent.to_vec()).unwrap_or_default(),
+                flags: SAMPLED_FLAG | SpanFlags::ContextHasIsRemoteMask as u32 | remote,
+                name: name.into_owned(),
+                kind: kind.into(),
+                start_time_unix_nano: nanoseconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
+                ..SpanMessage::default()
+            })
+        });
+        Self(Some(Arc::new(ActiveSpan { exporter, context, started: Instant::now(), message })))
     }
 
     pub(super) fn active(&self) -> Option<&Arc<ActiveSpan>> {
@@ -107,22 +103,24 @@ impl Span {
     /// Gives the span another name.
     pub fn rename(&self, name: String) {
         if let Some(span) = &self.0 {
-            span.change(|changes| changes.name = Some(name));
+            span.change(|message| message.name = name);
         }
     }
 
     /// Sets an attribute.
     pub fn set(&self, name: &'static str, value: impl Into<AttributeValue>) {
         if let Some(span) = &self.0 {
-            span.set(name, value.into());
+            span.set(name, value);
         }
     }
 
     /// Marks the work as failed. `error_type` is a code of few possible values, never a text with data.
     pub fn fail(&self, error_type: impl Into<AttributeValue>) {
         if let Some(span) = &self.0 {
-            span.set("error.type", error_type.into());
-            span.change(|changes| changes.is_error = true);
+            span.set("error.type", error_type);
+            span.change(|message| {
+                message.status = Some(Status { code: StatusCode::Error.into(), ..Status::default() })
+            });
         }
     }
 }
@@ -133,40 +131,33 @@ impl ActiveSpan {
     }
 
     /// Sets an attribute. A later value takes the place of an earlier one.
-    pub(super) fn set(&self, name: &'static str, value: AttributeValue) {
-        if !self.context.is_sampled {
-            return;
-        }
-        self.change(|changes| match changes.attributes.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, known)) => *known = value,
-            None => changes.attributes.push((name, value)),
+    pub(super) fn set(&self, name: &'static str, value: impl Into<AttributeValue>) {
+        self.change(|message| {
+            let attribute = attribute(name, value);
+            match message.attributes.iter_mut().find(|known| known.key == name) {
+                Some(known) => *known = attribute,
+                None => message.attributes.push(attribute),
+            }
         });
     }
 
-    fn change(&self, change: impl FnOnce(&mut SpanChanges)) {
-        change(&mut self.changes.lock().unwrap_or_else(PoisonError::into_inner));
+    fn change(&self, change: impl FnOnce(&mut SpanMessage)) {
+        if let Some(message) = &self.message {
+            change(&mut message.lock().unwrap_or_else(PoisonError::into_inner));
+        }
     }
 }
 
 impl Drop for ActiveSpan {
     fn drop(&mut self) {
-        if !self.context.is_sampled {
-            return;
-        }
-        let changes = std::mem::take(self.changes.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let Some(message) = self.message.take() else { return };
+        let mut message = message.into_inner().unwrap_or_else(PoisonError::into_inner);
         // A span's end is its beginning plus its duration, because the wall clock may be set meanwhile.
-        let started = self.started_at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let record = SpanRecord {
-            context: self.context,
-            parent: self.parent,
-            parent_is_remote: self.parent_is_remote,
-            name: changes.name.as_deref().unwrap_or(&self.name),
-            kind: self.kind,
-            started,
-            ended: started + self.started.elapsed(),
-            attributes: &changes.attributes,
-            is_error: changes.is_error,
-        };
-        self.exporter.store(record.encode());
+        message.end_time_unix_nano = message.start_time_unix_nano + nanoseconds(self.started.elapsed());
+        self.exporter.store(message);
     }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
