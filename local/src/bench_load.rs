@@ -157,7 +157,8 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let manychat = FakeManyChat::start().await?;
     let queue = FakeQueue::start(servers.aws_endpoint()).await?;
     let database = servers.create_database("bench_load").await?;
-    let settings = settings(&arguments, &manychat, &queue);
+    let mut settings = settings(&arguments, &manychat, &queue);
+    servers.add_embedding_model(&mut settings)?;
     let stack = Arc::new(Box::pin(servers.start_stack(&database, settings)).await?);
     let mut admin = PgConnection::connect(&database.admin).await?;
     let http = Client::builder().no_proxy().timeout(REQUEST_TIMEOUT).build()?;
