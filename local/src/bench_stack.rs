@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     dev::migrate,
-    environment::{DatabaseUrls, ExternalServers, add_embedding_model},
+    environment::{DatabaseUrls, ExternalServers},
     fakes::{
         manychat::KEYS,
         queue::{FakeQueue, QueuedMessage},
@@ -33,8 +33,6 @@ const WORKERS: usize = 2;
 
 /// The servers of `cargo dev`, whose commits are flushed to disk.
 pub(crate) struct BenchServers {
-    /// Its lock is held as long as the servers run.
-    data: DataFolder,
     servers: Servers,
     secrets: LocalSecrets,
 }
@@ -56,18 +54,12 @@ impl BenchServers {
         let secrets = LocalSecrets::open(&data)?;
         let servers =
             Box::pin(Servers::start(&data, ExternalServers::default(), false, ProgressOutput::Silent)).await?;
-        Ok(Self { data, servers, secrets })
+        Ok(Self { servers, secrets })
     }
 
     /// The endpoint of the AWS stand-in.
     pub(crate) fn aws_endpoint(&self) -> &str {
         self.servers.aws.endpoint()
-    }
-
-    /// Chooses the embedding model of a deployment, and fetches its file if needed.
-    pub(crate) fn add_embedding_model(&self, settings: &mut SettingsMap) -> Result<()> {
-        settings.insert("EMBEDDING_PROVIDER".to_owned(), "e5".to_owned());
-        add_embedding_model(settings, &self.data, ProgressOutput::Shown)
     }
 
     /// Creates an empty, migrated database in place of one with this name.
