@@ -99,7 +99,7 @@ impl Model {
         match self {
             Self::Local => Ok(Vectors::Local),
             Self::E5 => {
-                let file = ensure_embedding_model(&DataFolder::open(None)?, ProgressOutput::Silent)?;
+                let file = ensure_embedding_model(ProgressOutput::Silent)?;
                 Vectors::of_e5(&file, sets, seed)
             }
         }
@@ -125,7 +125,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     if arguments.reset {
         data.reset()?;
     }
-    let python = Python::ensure(&DataFolder::open(None)?, ProgressOutput::Silent)?;
+    let python = Python::ensure(ProgressOutput::Silent)?;
     let cluster = Cluster::persistent(&data, &python, ProgressOutput::Silent)?.with_settings(&SETTINGS);
     let postgres = Postgres::start(cluster, ProgressOutput::Silent).await?;
     let secrets = LocalSecrets::open(&data)?;
