@@ -1,4 +1,4 @@
-//! Making, changing and deleting orders as a person of the company. The contact's orders are in [`super`].
+//! Making, changing and deleting orders as a person of the company. The contact's side is in [`super::contact`].
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    MAX_CUSTOMER_NAME_CHARS, MAX_ITEM_NAME_CHARS, MAX_ITEM_QUANTITY, MAX_ITEMS, Order, OrderItem, OrderStatus,
-    add_revenue, counts_as_revenue, decimal, get, list::OrderDetails, lock_conversation, set_status,
+    MAX_CUSTOMER_NAME_CHARS, MAX_ITEM_NAME_CHARS, MAX_ITEM_QUANTITY, MAX_ITEMS, Order, OrderItem, OrderStatus, decimal,
+    get,
+    list::OrderDetails,
+    revenue::{add_revenue, counts_as_revenue},
+    status::{lock_conversation, set_status},
 };
 use crate::{
     conversations,
