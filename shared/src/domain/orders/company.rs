@@ -297,7 +297,11 @@ pub async fn lock(tx: &mut TenantTx, id: Uuid) -> Result<Order, ApiError> {
     .ok_or_else(|| ApiError::not_found("order"))
 }
 
-/// Replaces the items of a locked order. Counted revenue follows the new total.
+/// Returns the new items of a locked order with their names and prices. A product that the order names before may be
+/// archived.
+///
+/// # Errors
+/// 409 `order_closed` for an order that is delivered or cancelled; the errors of [`price_items`].
 async fn price_new_items(tx: &mut TenantTx, order: &Order, items: &NewOrderItems) -> Result<Vec<OrderItem>, ApiError> {
     if ["delivered", "cancelled"].contains(&order.status.as_str()) {
         let message = format!("the items of an order that is {} stay as they are", order.status);
