@@ -9,7 +9,7 @@ mod vectors;
 
 use std::{path::PathBuf, sync::Arc};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use local_postgres::{Cluster, DataFolder, Postgres, ProgressOutput, Python, ensure_embedding_model, root};
 use sqlx::{Connection, PgConnection};
@@ -143,11 +143,5 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     println!("{}; PostgreSQL with {}\n", bench::machine()?, SETTINGS[..5].join(", "));
     dataset::describe(&load, &mut admin).await?;
     let misses = measure::run(&arguments, &load, &database).await?;
-    for miss in &misses {
-        println!("over budget: {miss}");
-    }
-    if arguments.check && !misses.is_empty() {
-        bail!("{} figures are over budget", misses.len());
-    }
-    Ok(())
+    bench::report_misses(&misses, arguments.check)
 }
