@@ -11,6 +11,10 @@ Each block of commands follows a comment `<!-- step: … -->` that says what to 
     prints=REGEX                 the output has to match; it stands last in the comment
     slow                         only with --slow
 
+Where LISA_BIN names the program `lisa` of a build of the whole workspace, `cargo dev` and the other commands of that
+program use it, and `cargo test -p local` tests the workspace's build: another set of packages has other features of the
+libraries, and would build them all again. CI does so; the nightly run does not.
+
 Runs in the working tree, on its data in .local. Refuses a tree with changes when --slow is given, as those steps throw
 changes away. Ends with 0 after all steps, with 1 after a step that failed, and with 2 when it cannot begin.
 """
@@ -33,6 +37,17 @@ MARKER = re.compile(r"^<!-- step:(?P<words>.*?)-->\n(?:```sh\n(?P<commands>.*?)^
 STEP_LIMIT_S = 1800
 READY_LIMIT_S = 1200
 STOP_LIMIT_S = 60
+# The commands of .cargo/config.toml that the page uses.
+OF_PROGRAM = "dev|phone|traces|rotate-keys"
+# A function of bash in place of `cargo`, where LISA_BIN is set.
+BUILT = f"""cargo() {{
+    case "$1" in
+    {OF_PROGRAM}) "$LISA_BIN" "$@" ;;
+    test) shift 3 && command cargo test --workspace "$@" ;;
+    *) command cargo "$@" ;;
+    esac
+}}
+"""
 
 
 class Failure(Exception):
@@ -99,7 +114,8 @@ def answers(url):
 
 def bash(commands):
     """The arguments and settings by which a block runs as in a terminal."""
-    return ["bash", "-euo", "pipefail", "-c", commands], {"cwd": ROOT, "stdin": subprocess.DEVNULL}
+    before = BUILT if os.environ.get("LISA_BIN") else ""
+    return ["bash", "-euo", "pipefail", "-c", before + commands], {"cwd": ROOT, "stdin": subprocess.DEVNULL}
 
 
 class Served:
