@@ -136,7 +136,10 @@ export const settings = {
     answers: "The assistant answers",
     handsOver: "Conversations wait for a person",
     faulty: "Each time needs a beginning and an end that differ.",
-    copyMonday: "Copy Monday to Tuesday–Friday",
+    copy: {
+      label: "Copy Monday’s times to",
+      targets: { weekdays: "Tuesday to Friday", withSaturday: "Tuesday to Saturday", all: "every day" },
+    },
     days: { mon: "Monday", tue: "Tuesday", wed: "Wednesday", thu: "Thursday", fri: "Friday", sat: "Saturday", sun: "Sunday" },
     closed: "Closed",
     from: (day: string, n: number) => `${day}, from, ${n}`,

@@ -136,7 +136,10 @@ export const settings: Texts["settings"] = {
     answers: "L’assistant répond",
     handsOver: "Les conversations attendent une personne",
     faulty: "Chaque plage doit avoir un début et une fin différents.",
-    copyMonday: "Copier lundi sur mardi à vendredi",
+    copy: {
+      label: "Copier les heures du lundi sur",
+      targets: { weekdays: "mardi à vendredi", withSaturday: "mardi à samedi", all: "tous les jours" },
+    },
     days: { mon: "Lundi", tue: "Mardi", wed: "Mercredi", thu: "Jeudi", fri: "Vendredi", sat: "Samedi", sun: "Dimanche" },
     closed: "Fermé",
     from: (day, n) => `${day}, de, ${n}`,
