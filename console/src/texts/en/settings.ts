@@ -39,8 +39,6 @@ export const settings = {
     invoices: "The billed periods, the newest first.",
     profile: "Your own account. Colleagues see your name.",
   },
-  ownersOnly: "Only owners see this",
-  ownersOnlyHint: "Ask an owner of the company to change it, or to make you an owner.",
   unsavedMark: "unsaved changes",
   unsaved: "Not saved yet:",
   unsavedHint: "Kept in this browser, but not in force.",

@@ -40,8 +40,6 @@ export const settings: Texts["settings"] = {
     invoices: "Les périodes facturées, les plus récentes d’abord.",
     profile: "Votre propre compte. Vos collègues voient votre nom.",
   },
-  ownersOnly: "Réservé aux propriétaires",
-  ownersOnlyHint: "Demandez à un propriétaire de l’entreprise de faire le changement, ou de vous donner son rôle.",
   unsavedMark: "modifications non enregistrées",
   unsaved: "Pas encore enregistré :",
   unsavedHint: "Gardé dans ce navigateur, mais pas encore appliqué.",
