@@ -137,11 +137,11 @@ function ProductList({ id, products, active, isLoaded, isSearch, onChoose }: Pro
     // eslint-disable-next-line jsx-a11y/no-static-element-interactions
     <div className="absolute inset-x-0 top-full z-10 mt-1 max-h-64 overflow-y-auto rounded-md border bg-card py-1 text-sm shadow-lg" onMouseDown={(event) => event.preventDefault()}>
       {products.length > 0 && (
-        <ul id={id} role="listbox" aria-label={orders.catalogue}>
+        <div id={id} role="listbox" aria-label={orders.catalogue}>
           {products.map((product, at) => (
             // The text field keeps the focus and takes the keys, as of a combobox.
             // eslint-disable-next-line jsx-a11y/click-events-have-key-events
-            <li
+            <div
               key={product.id}
               id={`${id}-${at}`}
               role="option"
@@ -152,9 +152,9 @@ function ProductList({ id, products, active, isLoaded, isSearch, onChoose }: Pro
             >
               <bdi className="min-w-0 [overflow-wrap:anywhere]">{product.name}</bdi>
               <span className="shrink-0 text-muted-foreground tabular-nums">{format.money(product.price, product.currency)}</span>
-            </li>
+            </div>
           ))}
-        </ul>
+        </div>
       )}
       {isLoaded && products.length === 0 && <p role="status" className="px-3 py-1.5 text-muted-foreground">{isSearch ? orders.noProduct : orders.noProducts}</p>}
     </div>

@@ -25,8 +25,9 @@ export type CopyTarget = keyof typeof COPY_TARGETS;
 
 /** Copies Monday's times to other days, in place of theirs. */
 export function copyMonday(hours: Hours, target: CopyTarget): Hours {
-  const copies = COPY_TARGETS[target].map((day) => [day, hours.mon.map((span) => ({ ...span }))]);
-  return { ...hours, ...Object.fromEntries(copies) };
+  const copied: Hours = { ...hours };
+  for (const day of COPY_TARGETS[target]) copied[day] = hours.mon.map((span) => ({ ...span }));
+  return copied;
 }
 
 /** Reads the server's hours: a missing day is a closed one. */
