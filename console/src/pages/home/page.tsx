@@ -2,11 +2,12 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { CircleCheck, Circle, PartyPopper } from "lucide-react";
 import { lazy, type ReactNode, Suspense, useEffect, useId, useRef, useState } from "react";
 
+import { OwnersOnly } from "@/layout/owners-only";
 import { Page } from "@/layout/page";
 import { ErrorState, LoadingState } from "@/layout/states";
 import { showDone } from "@/layout/toasts";
 import { cn } from "@/lib/cn";
-import { useCompany } from "@/session/company";
+import { useCompany, useIsOwner } from "@/session/company";
 import { useTexts } from "@/texts";
 import { Alert } from "@/ui/alert";
 import { Button } from "@/ui/button";
@@ -25,6 +26,11 @@ const ManychatStep = lazy(() => import("./manychat-step").then(({ ManychatStep: 
 
 /** The checklist of a new company. */
 export function StartPage() {
+  const { start } = useTexts("start");
+  return useIsOwner() ? <Start /> : <OwnersOnly title={start.title}>{start.ownersOnly}</OwnersOnly>;
+}
+
+function Start() {
   const { start } = useTexts("start");
   const { progress, error, retry } = useProgress();
   return (

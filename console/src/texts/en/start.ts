@@ -5,6 +5,7 @@ import { navigation } from "./navigation";
 export const start = {
   title: navigation.start,
   lead: "Five steps from a file to answers on WhatsApp. Each one is ticked off by itself.",
+  ownersOnly: "The first steps set the company up. You may answer conversations in the inbox, work on orders and ask the assistant.",
   progress: (done: number, all: number) => `${done} of ${all} done`,
   done: "Done",
   toDo: "To do",

@@ -6,6 +6,7 @@ import { navigation } from "./navigation";
 export const start: Texts["start"] = {
   title: navigation.start,
   lead: "Cinq étapes, d’un fichier à des réponses sur WhatsApp. Chacune se coche d’elle-même.",
+  ownersOnly: "Les premiers pas mettent l’entreprise en place. Vous pouvez répondre aux conversations dans la messagerie, traiter les commandes et interroger l’assistant.",
   progress: (done, all) => `${done} sur ${all}`,
   done: "Fait",
   toDo: "À faire",
