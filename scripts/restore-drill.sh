@@ -9,11 +9,11 @@ set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 data=$(realpath "${1:-.local}")
-programs=$(find "$data/python/lib" -path '*/pginstall18/bin' -type d 2>/dev/null | head -n 1)
+programs=$(find .local/python/lib -path '*/pginstall18/bin' -type d 2>/dev/null | head -n 1)
 postmaster=$data/postgres/postmaster.pid
 # Not found here: the files of a stack that root started in a folder that other users cannot reach. They are in
 # /var/lib/lisa-local.
-[ -n "$programs" ] || { echo "$data has no PostgreSQL: start cargo dev once" >&2; exit 1; }
+[ -n "$programs" ] || { echo "PostgreSQL is not installed: start cargo dev once" >&2; exit 1; }
 [ -r "$postmaster" ] || { echo "no PostgreSQL runs in $data: start cargo dev" >&2; exit 1; }
 port=$(sed -n 4p "$postmaster")
 PGPASSWORD=$(cat "$data/postgres-password")

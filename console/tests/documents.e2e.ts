@@ -42,6 +42,7 @@ it("several files are uploaded at once, and each refusal says what to do", async
   const list = page.getByRole("region", { name: "Documents" });
   await expect.poll(() => list.getByText("Ready", { exact: true }).count(), { timeout: 30_000 }).toBe(2);
   await list.getByRole("link", { name: HOSTILE }).waitFor();
+  await expect.poll(() => uploads.getByText("Read: your assistant answers from it.").count()).toBe(2);
   await expectAccessible(page);
   await uploads.getByRole("button", { name: "Clear the list" }).click();
   await expect.poll(() => uploads.getByRole("listitem").count()).toBe(0);
@@ -131,6 +132,7 @@ it("a document is deleted by its name; a support user may look, and change nothi
   const id = await company.upload("retours.txt", "Les retours sont gratuits pendant 14 jours.");
   const { page, context, problems } = await visit({ size: "phone", dark: true });
   await signIn(page, support, "/documents");
+  await page.getByText("only owners upload and delete documents", { exact: false }).waitFor();
   await page.getByRole("link", { name: "retours.txt" }).click();
   await page.getByText("Les retours sont gratuits").waitFor();
   expect(await page.getByRole("button", { name: "Delete" }).count()).toBe(0);

@@ -25,6 +25,7 @@ it("a support user answers who waits by R, the text and Enter, and the count goe
   const { page, context, problems } = await visit();
   await signIn(page, support, "/inbox");
   await page.getByText("No conversation yet").waitFor();
+  await page.getByText("To answer yourself, choose “Take over”", { exact: false }).waitFor();
   await expectAccessible(page);
   const id = await handOver(company, 1, "Awa Koné");
   await page.getByText("Waits for a person").first().waitFor({ timeout: 3_000 });
@@ -181,6 +182,9 @@ it("a rating is stored, and a source leads to the document at its page", async (
   await page.getByRole("link", { name: /^Awa/ }).click();
   await page.getByRole("button", { name: "Good answer" }).click({ timeout: 20_000 });
   await page.getByText("your rating is stored", { exact: false }).waitFor();
+  await page.getByRole("log").locator("em").getByText(/^Source/).waitFor();
+  expect(await page.getByRole("link", { name: /^Awa/ }).innerText()).not.toMatch(/Source|[*_]/);
+  await page.getByText("To answer yourself, choose “Take over”", { exact: false }).waitFor();
   const isGood = () => page.getByRole("button", { name: "Good answer" }).getAttribute("aria-pressed");
   expect(await isGood()).toBe("true");
   await page.reload();

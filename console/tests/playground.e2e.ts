@@ -1,4 +1,5 @@
 /** The playground by the interface: a streamed answer with its source, and a draft of a prompt beside the one in force. */
+import type { Page } from "playwright-core";
 import { expect, it } from "vitest";
 
 import { expectAccessible, useBrowser, visit } from "./browser";
@@ -8,11 +9,13 @@ useBrowser();
 
 const QUESTION = "Combien coûte la livraison à Abidjan ?";
 
-it("a question is answered with its source, and the source opens the page of the PDF", async () => {
+it("a question is answered with its source, one without an answer gets the owner's, and the source opens the page of the PDF", async () => {
   const company = await createCompany();
-  const id = await company.upload("guide-livraison.pdf", repositoryFile("docs/samples/guide-livraison.pdf"));
   const { page, context, problems } = await visit({ size: "phone" });
   await signIn(page, company, "/playground");
+  await page.getByText("There is no document to answer from yet.", { exact: false }).waitFor();
+  const id = await company.upload("guide-livraison.pdf", repositoryFile("docs/samples/guide-livraison.pdf"));
+  await page.getByText("Ask something that your documents hold.", { exact: false }).waitFor();
   await page.getByRole("textbox", { name: "Question" }).fill(QUESTION);
   await page.keyboard.press("Enter");
   await page.getByText(/^\d+(\.\d)? s, first word after/).waitFor();
@@ -22,12 +25,40 @@ it("a question is answered with its source, and the source opens the page of the
 
   await page.getByRole("textbox", { name: "Question" }).fill("Zéphyr xylophone ?");
   await page.getByRole("button", { name: "Send" }).click();
-  await page.getByRole("button", { name: "Answer it from now on" }).waitFor();
+  await page.getByText("Not in the documents").waitFor();
+  await page.getByRole("button", { name: "Answer it next time" }).click();
+  const dialog = page.getByRole("dialog", { name: "Answer it next time" });
+  expect(await dialog.getByLabel("Question", { exact: true }).inputValue()).toBe("Zéphyr xylophone ?");
+  await dialog.getByRole("button", { name: "Take a passage of a document" }).click();
+  await dialog.getByRole("button", { name: /^Use this/ }).first().waitFor();
+  await dialog.getByLabel("Answer", { exact: true }).fill("Oui, en bois.");
+  await expectAccessible(page);
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await page.getByText("Approved: this question gets your answer from now on.").waitFor();
+  await page.getByRole("button", { name: "Ask again" }).click();
+  const reply = page.getByRole("listitem").filter({ hasText: "Oui, en bois." });
+  await reply.getByText("Approved answer", { exact: true }).waitFor();
+  await expectAccessible(page);
+  // A long conversation: the new reply is in view by itself.
+  await expect.poll(async () => isInView(page, await reply.getByRole("button", { name: "Correct this answer" }).boundingBox())).toBe(true);
+  await reply.getByRole("button", { name: "Correct this answer" }).click();
+  const change = page.getByRole("dialog", { name: "Correct this answer" });
+  expect(await change.getByLabel("Answer", { exact: true }).inputValue()).toBe("Oui, en bois.");
+  await change.getByLabel("Answer", { exact: true }).fill("Oui, en métal.");
+  await change.getByRole("button", { name: "Save" }).click();
+  await change.waitFor({ state: "detached" });
+  const stored = await company.api<{ question: string; answer: string }[]>("GET", "approved-answers");
+  expect(stored.map(({ question, answer }) => [question, answer])).toEqual([["Zéphyr xylophone ?", "Oui, en métal."]]);
+  expect(await company.api("GET", "unanswered-questions")).toEqual([]);
+
   await page.getByRole("link", { name: /guide-livraison\.pdf, p\. 1/ }).first().click();
   await page.waitForURL(`**/documents/${id}*`);
   expect(problems).toEqual([]);
   await context.close();
 });
+
+const isInView = (page: Page, box: { y: number; height: number } | null) =>
+  box !== null && box.y >= 0 && box.y + box.height <= (page.viewportSize()?.height ?? 0);
 
 it("a stream that breaks off says so, and keeps what arrived", async () => {
   const company = await createCompany();
@@ -42,6 +73,14 @@ it("a stream that breaks off says so, and keeps what arrived", async () => {
   await page.getByText("<b>Half</b> an answer").waitFor();
   await page.getByText("The server was not reached.", { exact: false }).waitFor();
   expect(await page.getByRole("tab").count()).toBe(0);
+  await page.unroute("**/api/v1/query/stream");
+  await page.getByRole("textbox", { name: "Question" }).fill("Bonjour !");
+  await page.keyboard.press("Enter");
+  await page.getByText("Courtesy, no answer").waitFor();
+  await page.getByRole("textbox", { name: "Question" }).fill("Zéphyr xylophone ?");
+  await page.keyboard.press("Enter");
+  await page.getByText("Not in the documents").waitFor();
+  expect(await page.getByRole("button", { name: /Answer it next time|Correct this answer/ }).count()).toBe(0);
   await expectAccessible(page);
   await context.close();
 });

@@ -55,7 +55,11 @@ it("an owner adds a product, stops offering it, archives it and brings it back; 
 
   const support = await visit();
   await signIn(support.page, await createSupportUser(company), "/products");
-  await support.page.getByText("You may not see this").waitFor();
+  for (const path of ["/products", "/products/import", "/start"]) {
+    await support.page.goto(path);
+    await support.page.getByText("Only owners see this").waitFor();
+    await support.page.getByText("You may", { exact: false }).waitFor();
+  }
   expect(await support.page.getByRole("link", { name: "Products" }).count()).toBe(0);
   await expectAccessible(support.page);
   await support.context.close();

@@ -90,12 +90,12 @@ it("sentences, opening times and the mode are saved as they are shown", async ()
   await page.getByRole("switch", { name: "We have opening times" }).click();
   await page.getByRole("button", { name: "Add times: Monday" }).click();
   await page.getByLabel("Monday, to, 1").fill("00:00");
-  await page.getByRole("button", { name: "Copy Monday to Tuesday–Friday" }).click();
+  await page.getByRole("group", { name: "Copy Monday’s times to" }).getByRole("button", { name: "Tuesday to Saturday" }).click();
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByText("Not saved yet:").waitFor({ state: "detached" });
   const span = [["08:00", "24:00"]];
   expect(await company.api("GET", "companies/me/config")).toMatchObject({
-    business_hours: { mon: span, tue: span, wed: span, thu: span, fri: span },
+    business_hours: { mon: span, tue: span, wed: span, thu: span, fri: span, sat: span },
   });
 
   await page.getByRole("link", { name: "Sentences" }).click();

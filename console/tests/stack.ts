@@ -5,7 +5,7 @@
  * calls as https://hooks.example.com (OUTBOUND_LOCAL_SITES).
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 
@@ -49,7 +49,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
 async function startStack(receiverPort: number) {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  makeDataFolder();
   const stack = run(["dev", "--quiet", "--no-model", "--reset", "--port", String(port), "--data", DATA], {
     // All tests come from one address, and a load of a page is a call without a token: the usual limits would refuse them.
     RATE_LIMIT_ADDRESS: "100000",
@@ -70,16 +69,6 @@ function run(args: string[], settings: Record<string, string>): ChildProcess {
   // An interrupted run does not come to its teardown.
   process.once("exit", () => stack.kill("SIGTERM"));
   return stack;
-}
-
-/** Makes the data folder, and lends it the workspace's Python environment: to install another one takes up to minutes. */
-function makeDataFolder(): void {
-  const marker = join(DATA, ".lisa-local");
-  if (existsSync(marker)) return;
-  mkdirSync(DATA, { recursive: true });
-  // A stack takes only a folder with its marker. It replaces the link by an environment of its own where the link is of no use.
-  writeFileSync(marker, `${crypto.randomUUID()}\nThis folder belongs to the browser tests of the console.\n`, { mode: 0o600 });
-  symlinkSync(join(ROOT, ".local/python"), join(DATA, "python"));
 }
 
 async function untilHealthy(url: string, stack: ChildProcess): Promise<void> {

@@ -110,10 +110,18 @@ fn measure(arguments: &Arguments, scene: &BenchFixture) -> Result<()> {
     let mut misses = sizes(&programs)?;
     misses.extend(cold_starts(arguments, scene, &programs)?);
     misses.extend(warm_requests(arguments, scene, &programs)?);
-    for miss in &misses {
+    report_misses(&misses, arguments.check)
+}
+
+/// Prints the figures over budget.
+///
+/// # Errors
+/// Fails when there are any and `is_checked` is true.
+pub(crate) fn report_misses(misses: &[String], is_checked: bool) -> Result<()> {
+    for miss in misses {
         println!("over budget: {miss}");
     }
-    if arguments.check && !misses.is_empty() {
+    if is_checked && !misses.is_empty() {
         bail!("{} figures are over budget", misses.len());
     }
     Ok(())

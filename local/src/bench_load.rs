@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, value_parser};
-use local_postgres::root;
+use local_postgres::{ProgressOutput, root};
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 use shared::settings::SettingsMap;
@@ -22,6 +22,7 @@ use crate::{
         figures::{Sample, table},
     },
     bench_stack::{self, BenchServers, BenchTenant},
+    environment::add_embedding_model,
     fakes::{manychat::FakeManyChat, queue::FakeQueue},
     stack::Stack,
 };
@@ -157,7 +158,10 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let manychat = FakeManyChat::start().await?;
     let queue = FakeQueue::start(servers.aws_endpoint()).await?;
     let database = servers.create_database("bench_load").await?;
-    let settings = settings(&arguments, &manychat, &queue);
+    let mut settings = settings(&arguments, &manychat, &queue);
+    // That of a deployment.
+    settings.insert("EMBEDDING_PROVIDER".to_owned(), "e5".to_owned());
+    add_embedding_model(&mut settings, ProgressOutput::Shown)?;
     let stack = Arc::new(Box::pin(servers.start_stack(&database, settings)).await?);
     let mut admin = PgConnection::connect(&database.admin).await?;
     let http = Client::builder().no_proxy().timeout(REQUEST_TIMEOUT).build()?;
@@ -183,7 +187,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     delivering.shutdown().await;
     println!("{}\n", bench::machine()?);
     report(&arguments, &outcomes, took, before, used)?;
-    report_memory(&memory);
+    report_memory(&memory, size_of_val(outcomes.as_slice()));
     let failed = outcomes.iter().filter(|outcome| !outcome.is_ok()).count();
     if arguments.check && failed > 0 {
         bail!("{failed} of {} requests were not answered with 2xx", outcomes.len());
@@ -309,10 +313,16 @@ fn resident_mib() -> Result<f64> {
     Ok(kib / 1024.0)
 }
 
-/// Prints the memory at equal distances from the first request to the last answer.
-fn report_memory(memory: &[f64]) {
+/// Prints the memory at equal distances from the first request to the last answer. `record_bytes` is the size of the
+/// outcomes, which grow with each answer.
+fn report_memory(memory: &[f64], record_bytes: usize) {
     let memory: Vec<_> = memory.iter().map(|mib| format!("{mib:.0}")).collect();
-    println!("Memory of this program from the first request to the last answer: {} MiB.", memory.join(", "));
+    println!(
+        "Memory of this program from the first request to the last answer: {} MiB. In the end, {:.1} MiB of it are the \
+         times that this table is made from; the fakes keep each message that was sent, too.",
+        memory.join(", "),
+        record_bytes as f64 / f64::from(1 << 20)
+    );
 }
 
 impl Outcome {

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, process::Command, time::Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use local_postgres::{DataFolder, ProgressOutput, Python};
+use local_postgres::{ProgressOutput, Python};
 use nix::sys::resource::{UsageWho, getrusage};
 use shared::pdf::{ExtractedPages, Extractor};
 
@@ -54,7 +54,7 @@ async fn measure(arguments: Arguments) -> Result<()> {
         Some(file) => fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?,
         None => generate_pdf(200),
     };
-    let python = Python::ensure(&DataFolder::open(None)?, ProgressOutput::Silent)?;
+    let python = Python::ensure(ProgressOutput::Silent)?;
     let extractor = Extractor::new(build::folder("release")?.join(WORKER), python.libpdfium());
     let (seconds, pages) = time_extractions(&extractor, &pdf, arguments.rounds).await?;
     // The peak of the largest child, in KiB. The only other child is pip, on the first run of all.

@@ -9,7 +9,7 @@ mod vectors;
 
 use std::{path::PathBuf, sync::Arc};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use local_postgres::{Cluster, DataFolder, Postgres, ProgressOutput, Python, ensure_embedding_model, root};
 use sqlx::{Connection, PgConnection};
@@ -99,7 +99,7 @@ impl Model {
         match self {
             Self::Local => Ok(Vectors::Local),
             Self::E5 => {
-                let file = ensure_embedding_model(&DataFolder::open(None)?, ProgressOutput::Silent)?;
+                let file = ensure_embedding_model(ProgressOutput::Silent)?;
                 Vectors::of_e5(&file, sets, seed)
             }
         }
@@ -125,7 +125,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     if arguments.reset {
         data.reset()?;
     }
-    let python = Python::ensure(&DataFolder::open(None)?, ProgressOutput::Silent)?;
+    let python = Python::ensure(ProgressOutput::Silent)?;
     let cluster = Cluster::persistent(&data, &python, ProgressOutput::Silent)?.with_settings(&SETTINGS);
     let postgres = Postgres::start(cluster, ProgressOutput::Silent).await?;
     let secrets = LocalSecrets::open(&data)?;
@@ -143,11 +143,5 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     println!("{}; PostgreSQL with {}\n", bench::machine()?, SETTINGS[..5].join(", "));
     dataset::describe(&load, &mut admin).await?;
     let misses = measure::run(&arguments, &load, &database).await?;
-    for miss in &misses {
-        println!("over budget: {miss}");
-    }
-    if arguments.check && !misses.is_empty() {
-        bail!("{} figures are over budget", misses.len());
-    }
-    Ok(())
+    bench::report_misses(&misses, arguments.check)
 }

@@ -94,7 +94,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         data.reset()?;
     }
     let mut settings = setting_overrides()?;
-    choose_embedder(&arguments, &mut settings, &data, progress)?;
+    choose_embedder(&arguments, &mut settings, progress)?;
     let secrets = LocalSecrets::open(&data)?;
     let servers = Box::pin(Servers::start(&data, ExternalServers::read()?, false, progress)).await?;
     let database = create_databases(&servers, &secrets, arguments.two_databases).await?;
@@ -169,18 +169,13 @@ async fn serve_metrics(port: Option<u16>, stack: &Stack, progress: ProgressOutpu
 }
 
 /// Chooses the embedding model of the environment, or else multilingual-e5-small, which is fetched if needed.
-fn choose_embedder(
-    arguments: &Arguments,
-    settings: &mut SettingsMap,
-    data: &DataFolder,
-    progress: ProgressOutput,
-) -> Result<()> {
+fn choose_embedder(arguments: &Arguments, settings: &mut SettingsMap, progress: ProgressOutput) -> Result<()> {
     let default = if arguments.no_model { "local" } else { "e5" };
     let provider = settings.entry("EMBEDDING_PROVIDER".to_owned()).or_insert_with(|| default.to_owned());
     if arguments.no_model && provider == "e5" {
         bail!("--no-model and EMBEDDING_PROVIDER=e5 cannot be used together: leave one out");
     }
-    add_embedding_model(settings, data, progress).map_err(without_model)
+    add_embedding_model(settings, progress).map_err(without_model)
 }
 
 /// Adds to an error how to start without the models.

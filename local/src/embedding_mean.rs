@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 use anyhow::{Result, ensure};
 use clap::Args;
 use e5::{DIMENSIONS, Model, Purpose};
-use local_postgres::{DataFolder, ProgressOutput, ensure_embedding_model, root};
+use local_postgres::{ProgressOutput, ensure_embedding_model, root};
 
 use crate::eval::set::QuestionSet;
 
@@ -31,7 +31,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let (pairs, rest) = arguments.files.as_chunks::<2>();
     ensure!(rest.is_empty(), "the files go in pairs: paragraphs, then questions");
-    let model = Model::open(&ensure_embedding_model(&DataFolder::open(None)?, ProgressOutput::Shown)?)?;
+    let model = Model::open(&ensure_embedding_model(ProgressOutput::Shown)?)?;
     let mut sum = [0.0; DIMENSIONS];
     for [contexts, questions] in pairs {
         let set = QuestionSet::read(contexts, questions)?;

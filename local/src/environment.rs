@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use local_postgres::{DataFolder, ProgressOutput, ensure_embedding_model};
+use local_postgres::{ProgressOutput, ensure_embedding_model};
 use shared::{function::Function, settings::SettingsMap};
 
 use crate::functions;
@@ -118,19 +118,15 @@ impl ExternalServers {
     }
 }
 
-/// Sets E5_MODEL_FILE to the model in the data folder, which is fetched if needed, when EMBEDDING_PROVIDER is `e5` and no
+/// Sets E5_MODEL_FILE to the model in `.local`, which is fetched if needed, when EMBEDDING_PROVIDER is `e5` and no
 /// other file is set.
 ///
 /// # Errors
 /// Fails when the model cannot be fetched.
-pub(crate) fn add_embedding_model(
-    settings: &mut SettingsMap,
-    data: &DataFolder,
-    progress: ProgressOutput,
-) -> Result<()> {
+pub(crate) fn add_embedding_model(settings: &mut SettingsMap, progress: ProgressOutput) -> Result<()> {
     let uses_e5 = settings.get("EMBEDDING_PROVIDER").is_some_and(|provider| provider == "e5");
     if uses_e5 && !settings.contains_key("E5_MODEL_FILE") {
-        let file = ensure_embedding_model(data, progress)?;
+        let file = ensure_embedding_model(progress)?;
         settings.insert("E5_MODEL_FILE".to_owned(), file.display().to_string());
     }
     Ok(())

@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Args;
-use local_postgres::{DataFolder, ProgressOutput, root};
+use local_postgres::{ProgressOutput, root};
 use serde_json::json;
 use shared::{
     chunking,
@@ -271,7 +271,7 @@ impl RetrievalHarness {
         for name in EMBEDDING_SETTINGS {
             settings.extend(env_variable(name)?.map(|value| (name.to_owned(), value)));
         }
-        add_embedding_model(&mut settings, &DataFolder::open(None)?, ProgressOutput::Shown)?;
+        add_embedding_model(&mut settings, ProgressOutput::Shown)?;
         let mut settings = Settings::new(settings);
         let harness = Self {
             db: Db::read(&mut settings),

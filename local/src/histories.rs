@@ -2,6 +2,7 @@
 //! opt-outs and changes of the plan. Checks the invariants on a model of the rules (`judge`), or with `--database`
 //! compares the real product with the model after each event (`replay`).
 
+mod contact;
 mod event;
 mod generator;
 mod judge;

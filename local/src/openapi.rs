@@ -366,6 +366,8 @@ fn errors() -> Vec<ApiError> {
         ApiError::forbidden("forbidden", "only the owner of the company may do this"),
         ApiError::not_found("document"),
         ApiError::conflict("idempotency_key_reused", "this Idempotency-Key was used for another request"),
+        ApiError::gone("invitation_expired", "the invitation has expired")
+            .with_details(json!({ "ended_at": "2026-11-26T09:30:06Z" })),
         ApiError::payload_too_large(262_144),
         ApiError::unsupported_media_type("the content type must be application/json"),
         ApiError::field("question", "must have 1 to 10000 characters"),
@@ -394,6 +396,7 @@ fn response(error: &ApiError) -> Value {
         403 => "The role is too low, or the company is suspended (`tenant_suspended`) or deleted (`tenant_deleted`)",
         404 => "The object does not exist, or belongs to another company",
         409 => "The request conflicts with the current state",
+        410 => "The object has ended and cannot be used any more; `code` says why",
         413 => "The body is too large; `details` names the limit, and the two steps that upload a larger file",
         415 => "Another content type or content encoding is expected",
         422 => "Some fields are not valid, `details` names them; or a company must be named (`tenant_required`)",

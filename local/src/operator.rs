@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use local_postgres::{DataFolder, ProgressOutput};
+use local_postgres::ProgressOutput;
 use serde_json::Value;
 use shared::{
     administrators::{self, RoleChange},
@@ -357,7 +357,7 @@ pub struct ReEmbedArguments {
 /// Fails when the model keeps failing or the database cannot be reached. Vectors stored by then are kept.
 pub async fn re_embed(arguments: ReEmbedArguments) -> Result<()> {
     let mut settings = arguments.connection.settings()?;
-    add_embedding_model(&mut settings, &DataFolder::open(None)?, ProgressOutput::Shown)?;
+    add_embedding_model(&mut settings, ProgressOutput::Shown)?;
     let mut settings = Settings::new(settings);
     let db = SystemDb::read(&mut settings).with_operator_timeout();
     let embedder = Embedder::read(&mut settings);

@@ -39,7 +39,7 @@ impl Servers {
         temporary: bool,
         progress: ProgressOutput,
     ) -> Result<Self> {
-        let python = Python::ensure(data, progress)?;
+        let python = Python::ensure(progress)?;
         let starting = match external.aws {
             Some(_) => None,
             None => {

@@ -214,7 +214,7 @@ async fn start(
     settings.entry("OUTBOUND_LOCAL_SITES".to_owned()).or_insert_with(|| "hooks.example.com=127.0.0.1:9".to_owned());
     // Fast, and the same everywhere. Tests of the embedding model choose it themselves.
     settings.entry("EMBEDDING_PROVIDER".to_owned()).or_insert_with(|| "local".to_owned());
-    add_embedding_model(&mut settings, &DataFolder::open(None)?, ProgressOutput::Silent)?;
+    add_embedding_model(&mut settings, ProgressOutput::Silent)?;
     let name = names.as_ref().map_or(own_database::NAME, |names| &names.app.0);
     settings.values_mut().for_each(|value| *value = value.replace("{database}", name));
     let options = StackOptions {

@@ -369,6 +369,31 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/invitations/lookup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Shows what an invitation offers, before a sign-up or an acceptance
+         * @description Shows what an invitation offers, before a sign-up or an acceptance: the company, who invites, the role and the time until
+         *     which it is valid. The invitation stays open. The token is in the body, so that no log has it. The code of the 410 says
+         *     why the invitation has ended: `invitation_used`, `invitation_revoked` or `invitation_expired`; `details.ended_at` says
+         *     when. An unknown token gets 404, and so does one of a suspended or deleted company.
+         *
+         *     Anybody may call it.
+         */
+        post: operations["auth_look_up_invitation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/login": {
         parameters: {
             query?: never;
@@ -2523,16 +2548,6 @@ export interface webhooks {
 export interface components {
     schemas: {
         /**
-         * @description Invitation that a signed-in user accepts.
-         * @example {
-         *       "invitation": "inv_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
-         *     }
-         */
-        AcceptedInvitation: {
-            /** @description Token of the invitation. */
-            invitation: string;
-        };
-        /**
          * @description The state of an account.
          * @example {
          *       "deleted_at": null,
@@ -4298,6 +4313,15 @@ export interface components {
             success: boolean;
         };
         /** @description The envelope of a successful response. */
+        Envelope_OpenInvitation: {
+            data: components["schemas"]["OpenInvitation"];
+            /**
+             * @description Always true.
+             * @example true
+             */
+            success: boolean;
+        };
+        /** @description The envelope of a successful response. */
         Envelope_OrderDetails: {
             data: components["schemas"]["OrderDetails"];
             /**
@@ -4929,6 +4953,16 @@ export interface components {
              * @description User who joined by it.
              */
             used_by?: string | null;
+        };
+        /**
+         * @description Invitation that somebody looks up, or that a signed-in user accepts.
+         * @example {
+         *       "invitation": "inv_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+         *     }
+         */
+        InvitationToken: {
+            /** @description Token of the invitation. */
+            invitation: string;
         };
         /** @description Name of an item, 1 to 200 characters. */
         ItemName: string;
@@ -5659,6 +5693,34 @@ export interface components {
          */
         NoticeSwitches: {
             [key: string]: boolean;
+        };
+        /**
+         * @description An open invitation as the person who has its token sees it, before joining.
+         * @example {
+         *       "company_name": "Comptoir Baobab",
+         *       "email": "b…@example.com",
+         *       "expires_at": "2026-11-26T09:30:06Z",
+         *       "invited_by": "Awa Koné",
+         *       "role": "support"
+         *     }
+         */
+        OpenInvitation: {
+            /** @description Name of the company that invites. */
+            company_name: string;
+            /**
+             * @description Address whose account alone may use the invitation, with its first letter and its domain only; null when whoever
+             *     has the token may.
+             */
+            email?: string | null;
+            /**
+             * Format: date-time
+             * @description Time until which the invitation can be used.
+             */
+            expires_at: string;
+            /** @description Name of the user who made the invitation, or the address of one without a name; null when the account is gone. */
+            invited_by?: string | null;
+            /** @description Role of the new member: `owner` or `support`. */
+            role: string;
         };
         /**
          * @description An order, as shown to members of the tenant.
@@ -7415,6 +7477,29 @@ export interface components {
                 "application/json": components["schemas"]["ErrorBody"];
             };
         };
+        /** @description The object has ended and cannot be used any more; `code` says why */
+        Gone: {
+            headers: {
+                "x-request-id": components["headers"]["x-request-id"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "error": {
+                 *         "code": "invitation_expired",
+                 *         "details": {
+                 *           "ended_at": "2026-11-26T09:30:06Z"
+                 *         },
+                 *         "message": "the invitation has expired",
+                 *         "request_id": "JKJaXmPLvHcESHA="
+                 *       },
+                 *       "success": false
+                 *     }
+                 */
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
         /** @description Internal error */
         InternalServerError: {
             headers: {
@@ -8747,7 +8832,7 @@ export interface operations {
                  *       "invitation": "inv_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
                  *     }
                  */
-                "application/json": components["schemas"]["AcceptedInvitation"];
+                "application/json": components["schemas"]["InvitationToken"];
             };
         };
         responses: {
@@ -8779,6 +8864,60 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    auth_look_up_invitation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "invitation": "inv_0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+                 *     }
+                 */
+                "application/json": components["schemas"]["InvitationToken"];
+            };
+        };
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "company_name": "Comptoir Baobab",
+                     *         "email": "b…@example.com",
+                     *         "expires_at": "2026-11-26T09:30:06Z",
+                     *         "invited_by": "Awa Koné",
+                     *         "role": "support"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Envelope_OpenInvitation"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            404: components["responses"]["NotFound"];
+            410: components["responses"]["Gone"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UnprocessableEntity"];

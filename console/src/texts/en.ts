@@ -18,6 +18,7 @@ export const pages = {
   document: async () => (await import("./en/document")).document,
   documents: async () => (await import("./en/documents")).documents,
   inbox: async () => (await import("./en/inbox")).inbox,
+  manychat: async () => (await import("./en/manychat")).manychat,
   orders: async () => (await import("./en/orders")).orders,
   playground: async () => (await import("./en/playground")).playground,
   privacy: async () => (await import("./en/privacy")).privacy,

@@ -14,6 +14,7 @@ export const pages: PageLoaders = {
   document: async () => (await import("./fr/document")).document,
   documents: async () => (await import("./fr/documents")).documents,
   inbox: async () => (await import("./fr/inbox")).inbox,
+  manychat: async () => (await import("./fr/manychat")).manychat,
   orders: async () => (await import("./fr/orders")).orders,
   playground: async () => (await import("./fr/playground")).playground,
   privacy: async () => (await import("./fr/privacy")).privacy,

@@ -9,13 +9,12 @@ use std::{
 };
 
 use e5::{DIMENSIONS, Instructions, Model, ModelError, Purpose};
-use local_postgres::{DataFolder, ProgressOutput, ensure_embedding_model};
+use local_postgres::{ProgressOutput, ensure_embedding_model};
 use serde_json::Value;
 
 /// The file that `cargo dev` uses too.
 fn file() -> &'static Path {
-    static FILE: LazyLock<PathBuf> =
-        LazyLock::new(|| ensure_embedding_model(&DataFolder::open(None).unwrap(), ProgressOutput::Silent).unwrap());
+    static FILE: LazyLock<PathBuf> = LazyLock::new(|| ensure_embedding_model(ProgressOutput::Silent).unwrap());
     &FILE
 }
 

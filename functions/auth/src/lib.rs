@@ -16,7 +16,7 @@ use shared::{
     error::{ApiError, Result},
     function::{Function, HttpFunction},
     http::{Created, Data, Envelope, Json, NoContent, RequestId},
-    invitations,
+    invitations::{self, OpenInvitation},
     links::OneTimeLinks,
     password_resets::{self, PasswordResetLink},
     rate_limits::{RateLimitKey, RateLimits},
@@ -30,8 +30,8 @@ use crate::{
     delivery::{PresentedToken, RefreshCaller, SetCookie, TokenDelivery},
     local::LocalAccounts,
     requests::{
-        AcceptedInvitation, ForgottenPassword, Login, NewCompany, PasswordChange, PasswordReset, Refresh, Session,
-        Signup, SignupAnswer,
+        ForgottenPassword, InvitationToken, Login, NewCompany, PasswordChange, PasswordReset, Refresh, Session, Signup,
+        SignupAnswer,
     },
     supabase::GoTrue,
 };
@@ -83,6 +83,7 @@ impl HttpFunction for Deps {
             .routes(routes!(change_password))
             .routes(routes!(create_company))
             .routes(routes!(accept_invitation))
+            .routes(routes!(look_up_invitation))
             .routes(routes!(forgot_password))
             .routes(routes!(reset_password))
             .routes(routes!(issue_password_reset))
@@ -247,13 +248,13 @@ async fn create_company(
 /// Joins a company by an invitation, as a signed-in user. The invitation is used up; of several who use it at once, one
 /// joins. A member of the company gets 409, and the invitation stays open.
 #[utoipa::path(
-    post, path = "/api/v1/auth/invitations", tag = "auth", request_body = AcceptedInvitation,
+    post, path = "/api/v1/auth/invitations", tag = "auth", request_body = InvitationToken,
     responses((status = 200, body = Envelope<Customer>), (status = 409)),
 )]
 async fn accept_invitation(
     caller: SignedInUser,
     State(db): State<SystemDb>,
-    Json(accepted): Json<AcceptedInvitation>,
+    Json(accepted): Json<InvitationToken>,
 ) -> Result<Data<Customer>> {
     db.system_tx(async |tx| {
         if accounts::is_gone(tx, caller.user).await? {
@@ -273,6 +274,22 @@ async fn accept_invitation(
         Ok(Data(customer))
     })
     .await
+}
+
+/// Shows what an invitation offers, before a sign-up or an acceptance: the company, who invites, the role and the time until
+/// which it is valid. The invitation stays open. The token is in the body, so that no log has it. The code of the 410 says
+/// why the invitation has ended: `invitation_used`, `invitation_revoked` or `invitation_expired`; `details.ended_at` says
+/// when. An unknown token gets 404, and so does one of a suspended or deleted company.
+#[utoipa::path(
+    post, path = "/api/v1/auth/invitations/lookup", tag = "auth", request_body = InvitationToken,
+    responses((status = 200, body = Envelope<OpenInvitation>), (status = 404), (status = 410)),
+)]
+async fn look_up_invitation(
+    _: Public,
+    State(db): State<SystemDb>,
+    Json(InvitationToken { invitation }): Json<InvitationToken>,
+) -> Result<Data<OpenInvitation>> {
+    db.system_tx(async |tx| Ok(Data(invitations::find_open(tx, &invitation).await?))).await
 }
 
 /// Sends a link for a new password to an address, through the Supabase project that holds the accounts. The answer is the

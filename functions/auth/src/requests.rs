@@ -120,11 +120,11 @@ impl PasswordChange {
     }
 }
 
-/// Invitation that a signed-in user accepts.
+/// Invitation that somebody looks up, or that a signed-in user accepts.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "invitation": "inv_0a1b2c3d4e5f60718293a4b5c6d7e8f9" }))]
-pub(crate) struct AcceptedInvitation {
+pub(crate) struct InvitationToken {
     /// Token of the invitation.
     pub(crate) invitation: String,
 }

@@ -41,11 +41,11 @@ pub const FUNCTION: Function = Function::event::<Deps>();
 
 /// Number of rows that one task handles per run. The next run handles the remaining rows.
 const BATCH_SIZE: i64 = 200;
-/// Batches of replies that one run sends at most.
+/// Batches of replies, and of webhooks, that one run sends at most.
 const MAX_REPLY_BATCHES: usize = 10;
-/// Time after which one run sends no further reply. The next run comes a minute after this one.
+/// Time after which one run sends no further reply, and as long for webhooks. The next run comes a minute after this one.
 const MAX_REPLY_TIME: Duration = Duration::from_secs(45);
-/// Number of attempts of a job after which maintenance marks its document or messages as failed.
+/// Number of attempts of a job after which maintenance marks its document, messages or export as failed.
 const MAX_JOB_ATTEMPTS: i32 = 12;
 /// Number of attempts from which a job that fails again is reported by a metric, with an alarm. The sixth attempt comes
 /// about an hour after the first, so the fault is none that ends by itself.

@@ -9,7 +9,7 @@ use shared::{
 
 use crate::{
     Deps,
-    reply::{GeneratedReply, ReplyError, ReplyRequest},
+    generation::{GeneratedReply, ReplyError, ReplyRequest},
 };
 
 /// Maximum number of products in a list of the catalogue.

@@ -4,11 +4,17 @@
 //! A queue message only says that a conversation has something to answer or to send. The database holds the work, so
 //! a message that is delivered twice, too early or too late does no harm.
 
+mod answer;
 mod catalogue;
 mod commit;
+mod courtesy;
+mod generation;
+mod handover;
 mod live;
+mod order_drafts;
 mod rag;
 mod reply;
+mod reservation;
 mod send;
 mod triage;
 

@@ -8,7 +8,7 @@ use shared::{
 
 use crate::{
     Deps,
-    reply::{GeneratedReply, ReplyError, ReplyRequest},
+    generation::{GeneratedReply, ReplyError, ReplyRequest},
     triage,
 };
 

@@ -13,7 +13,7 @@ use tokio::time::timeout_at;
 
 use crate::{
     Deps,
-    reply::{GeneratedReply, ReplyError, ReplyRequest},
+    generation::{GeneratedReply, ReplyError, ReplyRequest},
 };
 
 /// Passages in the model's prompt.

@@ -12,6 +12,7 @@ use shared::{
     messages::{self, LastOutbound, PendingMessage},
     orders::OrderDraft,
 };
+use uuid::Uuid;
 
 /// Time for which a proposed draft can be confirmed. It is the time for which WhatsApp lets the company answer a
 /// contact freely: after it, a contact begins anew, and prices may have changed.
@@ -187,6 +188,11 @@ pub(crate) fn question_text(lease: &Lease) -> String {
 pub(crate) fn unread_kinds(lease: &Lease) -> impl Iterator<Item = &str> {
     let unread = lease.pending.iter().filter(|message| message.content.is_empty());
     unread.map(|message| message.attachment.as_deref().unwrap_or("unknown"))
+}
+
+/// Returns the ids of the pending messages.
+pub(crate) fn pending_ids(lease: &Lease) -> Vec<Uuid> {
+    lease.pending.iter().map(|message| message.id).collect()
 }
 
 /// Returns the texts of the pending messages, one a line, within a limit.

@@ -23,12 +23,13 @@ const COMPLETE: &str = "complete";
 /// The scripts that decide what the file holds.
 const SCRIPTS: [&str; 2] = ["scripts/fetch-e5.sh", "scripts/pack-e5.py"];
 
-/// Returns the path of the model's file in the data folder, and fetches the file if needed. Tests and `cargo dev` may
-/// call this at the same time.
+/// Returns the path of the model's file in `.local`, which all data folders share, and fetches the file if needed. Tests
+/// and `cargo dev` may call this at the same time.
 ///
 /// # Errors
 /// Fails when the file cannot be fetched; the message is one sentence.
-pub fn ensure_embedding_model(data: &DataFolder, progress: ProgressOutput) -> Result<PathBuf> {
+pub fn ensure_embedding_model(progress: ProgressOutput) -> Result<PathBuf> {
+    let data = DataFolder::open(None)?;
     let step = progress.step("Embedding model");
     let target = data.join(FOLDER);
     let lock = folder::open_lock(&data.join(LOCK))?;

@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    Cluster, DataFolder, Postgres, ProgressOutput, Python, folder, migrate, root,
+    Cluster, Postgres, ProgressOutput, Python, folder, migrate, root,
     schema::{self, SCHEMA_FILE},
 };
 
@@ -26,7 +26,7 @@ use crate::{
 /// # Errors
 /// Fails when the workspace does not compile, or with `check` when `.sqlx/` or `migrations/schema.sql` is out of date.
 pub async fn prepare_sql(check: bool, progress: ProgressOutput) -> Result<()> {
-    let python = Python::ensure(&DataFolder::open(None)?, progress)?;
+    let python = Python::ensure(progress)?;
     let postgres = Postgres::start(Cluster::temporary(&python)?, progress).await?;
     postgres.create_database("lisa").await?;
     let url = postgres.admin_url("lisa");

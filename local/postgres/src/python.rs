@@ -29,11 +29,12 @@ pub struct Python {
 }
 
 impl Python {
-    /// Opens the environment in `<data>/python`, creating it if needed.
+    /// Opens the environment in `.local/python`, which all data folders share, creating it if needed.
     ///
     /// # Errors
     /// Fails without a usable Python, and when the packages cannot be installed; the message is one sentence.
-    pub fn ensure(data: &DataFolder, progress: ProgressOutput) -> Result<Self> {
+    pub fn ensure(progress: ProgressOutput) -> Result<Self> {
+        let data = DataFolder::open(None)?;
         let step = progress.step("Python environment");
         let target = data.python();
         // Tests and `cargo dev` may run this at the same time.

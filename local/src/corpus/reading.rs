@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fs, path::Path};
 
 use anyhow::{Context, Result};
-use local_postgres::{DataFolder, ProgressOutput, Python};
+use local_postgres::{ProgressOutput, Python};
 use shared::pdf::{ExtractedPages, Extractor, PageKind};
 
 use super::{Arguments, manifest, recall::word_recall};
@@ -13,7 +13,7 @@ use crate::environment;
 /// stands the recall of the text in the folder `before`.
 pub(super) async fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { folder, before, write, .. } = arguments;
-    let python = Python::ensure(&DataFolder::open(None)?, ProgressOutput::Silent)?;
+    let python = Python::ensure(ProgressOutput::Silent)?;
     let extractor = Extractor::new(environment::lisa_program()?, python.libpdfium());
     let mut sums = (0, 0.0, 0.0);
     println!("  {:<28} {:>6} {:>6}  file", "outcome", "before", "recall");

@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 
 use super::{
+    contact::{InboundState, PartState},
     event::{Event, Grain, ModelReply, SendOutcome, WORKERS},
     generator::History,
-    model::{InboundState, PartState, ReservationState, World},
+    model::{ReservationState, World},
 };
 
 /// Maximum number of events from the end of a history to rest.

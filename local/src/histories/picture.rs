@@ -4,7 +4,10 @@ use anyhow::Result;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use super::model::{Contact, InboundState, PartState, ReservationState, World};
+use super::{
+    contact::{Contact, InboundState, PartState},
+    model::{ReservationState, World},
+};
 use crate::testing::SeededTenant;
 
 /// The compared state. Each text has one letter for each row, such as the first letter of its status.
@@ -77,7 +80,7 @@ impl Picture {
 
 impl ContactPicture {
     fn of_model(contact: &Contact) -> Self {
-        let inbound = |message: &super::model::Inbound| match message.state {
+        let inbound = |message: &super::contact::Inbound| match message.state {
             InboundState::Waiting => 'w',
             InboundState::Answered => 'a',
             InboundState::OverQuota => 'q',

@@ -36,6 +36,7 @@ const BODIES: &[(&str, &str, &str, &str)] = &[
     ("POST /api/v1/auth/signup", "POST /api/v1/auth/refresh", "refresh_token", "/data/refresh_token"),
     ("POST /api/v1/auth/login", "POST /api/v1/auth/refresh", "refresh_token", "/data/refresh_token"),
     ("POST /api/v1/auth/refresh", "POST /api/v1/auth/refresh", "refresh_token", "/data/refresh_token"),
+    ("POST /api/v1/customers/me/invitations", "POST /api/v1/auth/invitations/lookup", "invitation", "/data/token"),
     ("POST /api/v1/customers/me/invitations", "POST /api/v1/auth/invitations", "invitation", "/data/token"),
     ("POST /api/v1/admin/password-resets", "POST /api/v1/auth/password-reset", "token", "/data/token"),
     (

@@ -1,7 +1,7 @@
 //! A PostgreSQL server of one test, which the test may kill: unlike the shared one, it loses nothing that it has committed.
 
 use anyhow::Result;
-use local_postgres::{Cluster, DataFolder, Postgres, ProgressOutput, Python};
+use local_postgres::{Cluster, Postgres, ProgressOutput, Python};
 
 use super::shared;
 use crate::{dev::migrate, environment::DatabaseUrls};
@@ -21,7 +21,7 @@ impl OwnDatabase {
     /// # Errors
     /// Fails when the server does not start.
     pub async fn start() -> Result<Self> {
-        let python = Python::ensure(&DataFolder::open(None)?, ProgressOutput::Silent)?;
+        let python = Python::ensure(ProgressOutput::Silent)?;
         // What the processes have written is in the kernel's cache and survives them, so nothing has to be synced.
         let cluster = Cluster::temporary(&python)?.with_settings(&["synchronous_commit=on", "full_page_writes=on"]);
         let postgres = Postgres::start(cluster, ProgressOutput::Silent).await?;

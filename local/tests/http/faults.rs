@@ -9,8 +9,8 @@ mod reader;
 mod traffic;
 mod unaided;
 
-/// Returns true when the tests run through PgBouncer (`tests/http_through_pgbouncer.rs`). The tests of this module then
-/// return at once: they choose by themselves whether a pooler is in front of the database.
+/// Returns true when the tests run through PgBouncer (`TEST_POOLER=1`). The tests of this module then return at once: they
+/// choose by themselves whether a pooler is in front of the database.
 fn is_through_pgbouncer() -> bool {
     super::support::pooler::is_used()
 }

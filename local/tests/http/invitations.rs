@@ -4,10 +4,11 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::support::{App, PASSWORD, TenantUser, TestResponse, new_email};
+use super::support::{App, PASSWORD, TenantUser, TestResponse, new_email, plant};
 
 const INVITATIONS: &str = "/api/v1/customers/me/invitations";
 const ACCEPT: &str = "/api/v1/auth/invitations";
+const LOOKUP: &str = "/api/v1/auth/invitations/lookup";
 
 async fn invite(app: &App, owner: &TenantUser, body: &Value) -> Value {
     app.post(INVITATIONS).by(owner).json(body).await.data(201)
@@ -20,6 +21,10 @@ async fn accept(app: &App, user: &TenantUser, token: &Value) -> TestResponse {
 async fn sign_up_by(app: &App, email: &str, token: &Value) -> TestResponse {
     let body = json!({ "email": email, "password": PASSWORD, "invitation": token });
     app.post("/api/v1/auth/signup").json(&body).await
+}
+
+async fn look_up(app: &App, token: &Value) -> TestResponse {
+    app.post(LOOKUP).json(&json!({ "invitation": token })).await
 }
 
 /// The statuses of the company's invitations, the newest first.
@@ -288,4 +293,117 @@ async fn a_link_to_a_new_password_is_no_invitation_and_an_invitation_sets_no_pas
     app.post("/api/v1/auth/password-reset").json(&body).await.invalid_fields(&["token"]);
     assert_eq!(statuses(&app, &owner).await[0], "open");
     app.log_in(&support.email, PASSWORD).await.data(200);
+}
+
+#[tokio::test]
+async fn whoever_has_the_token_sees_what_the_invitation_offers_and_it_stays_open() {
+    let app = App::start().await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let other = app.sign_up("Chez Koffi").await;
+    let created = invite(&app, &owner, &json!({ "role": "support", "email": "binta@example.com" })).await;
+    plant(created["token"].as_str().unwrap());
+    let mut expected = json!({
+        "company_name": "Comptoir Baobab", "invited_by": owner.email, "role": "support", "email": "b…@example.com",
+        "expires_at": created["expires_at"],
+    });
+    assert_eq!(look_up(&app, &created["token"]).await.data(200), expected);
+    app.patch("/api/v1/profiles/me").by(&owner).json(&json!({ "full_name": "Awa Koné" })).await.data(200);
+    expected["invited_by"] = json!("Awa Koné");
+    let shown = look_up(&app, &created["token"]).await;
+    assert!(!shown.text.contains("binta@"), "the address is masked: {}", shown.text);
+    assert_eq!(shown.data(200), expected);
+    // Each token shows its own company, whoever is signed in.
+    let by_other = app.post(LOOKUP).by(&other).header("x-customer-id", other.customer_id.to_string());
+    assert_eq!(by_other.json(&json!({ "invitation": created["token"] })).await.data(200), expected);
+    let of_other = invite(&app, &other, &json!({ "role": "owner" })).await;
+    let shown = look_up(&app, &of_other["token"]).await.data(200);
+    let offer = (&shown["company_name"], &shown["role"], &shown["email"]);
+    assert_eq!(offer, (&json!("Chez Koffi"), &json!("owner"), &Value::Null));
+
+    assert_eq!(statuses(&app, &owner).await, ["open"]);
+    sign_up_by(&app, "binta@example.com", &created["token"]).await.data(201);
+}
+
+#[tokio::test]
+async fn an_invitation_that_has_ended_says_why_and_when_and_nothing_of_the_company() {
+    let app = App::start().await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let used = invite(&app, &owner, &json!({ "role": "support" })).await;
+    let revoked = invite(&app, &owner, &json!({ "role": "support" })).await;
+    let expired = invite(&app, &owner, &json!({ "role": "support" })).await;
+    sign_up_by(&app, &new_email(), &used["token"]).await.data(201);
+    app.delete(&format!("{INVITATIONS}/{}", revoked["id"].as_str().unwrap())).by(&owner).await.no_content();
+    let id = expired["id"].as_str().unwrap();
+    app.sql(&format!("update invitations set expires_at = '2026-11-26T09:30:06Z' where id = '{id}'")).await;
+    for (invitation, code) in
+        [(&used, "invitation_used"), (&revoked, "invitation_revoked"), (&expired, "invitation_expired")]
+    {
+        let answer = look_up(&app, &invitation["token"]).await;
+        assert!(!answer.text.contains("Baobab") && !answer.text.contains(&owner.email), "{}", answer.text);
+        let details = answer.refused(410, code);
+        assert!(details["ended_at"].is_string(), "{code}: {details}");
+        if code == "invitation_expired" {
+            assert_eq!(details, json!({ "ended_at": "2026-11-26T09:30:06Z" }));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_token_and_one_of_a_suspended_or_deleted_company_are_not_found() {
+    let app = App::start().await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let created = invite(&app, &owner, &json!({ "role": "support" })).await;
+    for token in [json!(""), json!("inv_0"), json!("inv_\u{0}"), json!("x".repeat(10_000))] {
+        look_up(&app, &token).await.refused(404, "not_found");
+    }
+    for column in ["suspended_at", "deleted_at"] {
+        let set = |when: &str| format!("update customers set {column} = {when} where id = '{}'", owner.customer_id);
+        app.sql(&set("now()")).await;
+        let closed = look_up(&app, &created["token"]).await;
+        assert!(!closed.text.contains("Baobab"));
+        closed.refused(404, "not_found");
+        app.sql(&set("null")).await;
+        look_up(&app, &created["token"]).await.data(200);
+    }
+    for (body, field) in [
+        (json!({}), "invitation"),
+        (json!({ "invitation": 1 }), "invitation"),
+        (json!({ "invitation": created["token"], "role": "owner" }), "role"),
+    ] {
+        app.post(LOOKUP).json(&body).await.invalid_fields(&[field]);
+    }
+    // A token in the address would be logged.
+    let in_address = app.post(LOOKUP).query("invitation", created["token"].as_str().unwrap());
+    in_address.json(&json!({ "invitation": created["token"] })).await.invalid_fields(&["invitation"]);
+    app.get(LOOKUP).await.refused(405, "method_not_allowed");
+}
+
+#[tokio::test]
+async fn an_inviter_whose_account_is_gone_is_not_named() {
+    let app = App::start().await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let created = invite(&app, &owner, &json!({ "role": "support" })).await;
+    let inviter = |address: &str, deleted_at: &str| {
+        let id = owner.user_id;
+        format!("update users set email = '{address}', deleted_at = {deleted_at} where id = '{id}'")
+    };
+    app.sql(&inviter(&owner.email, "now()")).await;
+    assert_eq!(look_up(&app, &created["token"]).await.data(200)["invited_by"], Value::Null);
+    app.sql(&inviter(&format!("{}@accounts.invalid", owner.user_id), "null")).await;
+    assert_eq!(look_up(&app, &created["token"]).await.data(200)["invited_by"], Value::Null);
+}
+
+#[tokio::test]
+async fn guesses_of_tokens_are_limited_by_address() {
+    let app = App::with_settings(&[("RATE_LIMIT_ADDRESS", "4")]).await;
+    // The sign-up is the first call of the address.
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let created = invite(&app, &owner, &json!({ "role": "support" })).await;
+    for guess in ["inv_1", "inv_2"] {
+        look_up(&app, &json!(guess)).await.refused(404, "not_found");
+    }
+    look_up(&app, &created["token"]).await.data(200);
+    let refused = look_up(&app, &created["token"]).await;
+    assert!(refused.header("retry-after").parse::<u32>().unwrap() > 0);
+    refused.refused(429, "rate_limited");
 }

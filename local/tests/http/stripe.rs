@@ -9,7 +9,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use local::fakes::stripe::{FakeStripe, LIVE_KEY, StripeChange, StripeFault};
-use local_postgres::{DataFolder, ProgressOutput, Python, root};
+use local_postgres::{ProgressOutput, Python, root};
 use serde_json::{Value, json};
 use shared::stripe::{Event, EventKind, signature};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -178,7 +178,7 @@ print(json.dumps({
     let ours = signature::sign(body.as_bytes(), &secret, Utc::now());
     let request = json!({ "body": body, "secret": secret, "header": ours }).to_string();
 
-    let python = Python::ensure(&DataFolder::open(None).unwrap(), ProgressOutput::Silent).unwrap();
+    let python = Python::ensure(ProgressOutput::Silent).unwrap();
     let mut run = python.command();
     let run: &mut Command =
         run.args(["-c", SCRIPT]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -13,7 +13,7 @@ mod visible;
 
 use std::path::PathBuf;
 
-use local_postgres::{DataFolder, ProgressOutput, Python};
+use local_postgres::{ProgressOutput, Python};
 use shared::pdf::{ExtractedPages, Extractor, PdfError};
 
 /// Returns an extractor that runs `lisa` as its child process, as the local stack does.
@@ -22,7 +22,7 @@ fn extractor() -> Extractor {
 }
 
 fn libpdfium() -> PathBuf {
-    Python::ensure(&DataFolder::open(None).unwrap(), ProgressOutput::Silent).unwrap().libpdfium()
+    Python::ensure(ProgressOutput::Silent).unwrap().libpdfium()
 }
 
 async fn extract(pdf: &[u8]) -> Result<ExtractedPages, PdfError> {

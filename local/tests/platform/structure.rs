@@ -2,6 +2,7 @@
 //! triggers that their modules name.
 
 mod graph;
+mod test_programs;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

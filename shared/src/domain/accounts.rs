@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use email::{Email, MAX_EMAIL_BYTES, TypedEmail, UnusableEmail};
+pub use email::{Email, MAX_EMAIL_BYTES, TypedEmail, UnusableEmail, is_placeholder_email, mask_email};
 pub use sessions::{
     OnReuse, RefreshError, RefreshKeys, RefreshToken, end_all_sessions, end_session, has_ended, refresh,
     remove_expired_sessions, start_session,

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    accounts::Email,
+    accounts::{Email, is_placeholder_email, mask_email},
     db::{SystemTx, TenantTx},
     error::ApiError,
     links::{LinkPage, OneTimeLinks},
@@ -105,6 +105,26 @@ impl fmt::Debug for CreatedInvitation {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "CreatedInvitation({}, …)", self.id)
     }
+}
+
+/// An open invitation as the person who has its token sees it, before joining.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "company_name": "Comptoir Baobab", "invited_by": "Awa Koné", "role": "support", "email": "b…@example.com",
+    "expires_at": "2026-11-26T09:30:06Z",
+}))]
+pub struct OpenInvitation {
+    /// Name of the company that invites.
+    company_name: String,
+    /// Name of the user who made the invitation, or the address of one without a name; null when the account is gone.
+    invited_by: Option<String>,
+    /// Role of the new member: `owner` or `support`.
+    role: String,
+    /// Address whose account alone may use the invitation, with its first letter and its domain only; null when whoever
+    /// has the token may.
+    email: Option<String>,
+    /// Time until which the invitation can be used.
+    expires_at: DateTime<Utc>,
 }
 
 /// Creates an invitation of the transaction's tenant.
@@ -238,6 +258,50 @@ pub async fn revoke(tx: &mut TenantTx, id: Uuid) -> Result<bool, ApiError> {
         }
         None => Ok(false),
     }
+}
+
+/// Finds the open invitation that a token belongs to. The invitation stays as it is.
+///
+/// # Errors
+/// Returns 410 `invitation_used`, `invitation_revoked` or `invitation_expired` with the time at which the invitation ended,
+/// 404 for an unknown token and for one of a suspended or deleted company, and any database error.
+pub async fn find_open(tx: &mut SystemTx, token: &str) -> Result<OpenInvitation, ApiError> {
+    let found = sqlx::query!(
+        r#"
+        select tenant.name as company_name, invitation.role, invitation.email, invitation.expires_at,
+            invitation.used_at, invitation.revoked_at, invitation.expires_at <= now() as "is_expired!",
+            coalesce(nullif(btrim(profile.full_name), ''), inviter.email) as invited_by
+        from invitations invitation
+        join customers tenant on tenant.id = invitation.customer_id
+            and tenant.deleted_at is null and tenant.suspended_at is null
+        left join users inviter on inviter.id = invitation.created_by and inviter.deleted_at is null
+        left join profiles profile on profile.id = inviter.id
+        where invitation.token_sha256 = $1
+        "#,
+        &tenants::sha256(token.as_bytes())
+    )
+    .fetch_optional(tx)
+    .await?
+    .ok_or_else(|| ApiError::not_found("invitation"))?;
+    let gone = |code, message, ended_at: DateTime<Utc>| {
+        Err(ApiError::gone(code, message).with_details(serde_json::json!({ "ended_at": ended_at })))
+    };
+    if let Some(used_at) = found.used_at {
+        return gone("invitation_used", "the invitation was used already", used_at);
+    }
+    if let Some(revoked_at) = found.revoked_at {
+        return gone("invitation_revoked", "the invitation was revoked by the company", revoked_at);
+    }
+    if found.is_expired {
+        return gone("invitation_expired", "the invitation has expired", found.expires_at);
+    }
+    Ok(OpenInvitation {
+        company_name: found.company_name,
+        invited_by: found.invited_by.filter(|name| !is_placeholder_email(name)),
+        role: found.role,
+        email: found.email.as_deref().map(mask_email),
+        expires_at: found.expires_at,
+    })
 }
 
 /// Error of joining a company by an invitation.

@@ -205,7 +205,7 @@ pub async fn answer_status(tx: &mut TenantTx, answer: Option<Uuid>, waiting: &[U
 /// The reason for which a message gets no answer (`messages.skipped_reason`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SkipReason {
-    /// The quota is used up, and the contact was told so today.
+    /// No answer was left: the quota is used up, or the contact wrote more than is answered. The contact was told so.
     Quota,
     /// The contact has opted out.
     OptedOut,

@@ -7,6 +7,7 @@
 
 mod profile;
 mod texts;
+mod webhook_secrets;
 
 use chrono::{DateTime, Utc};
 use rand::Rng;
@@ -22,14 +23,14 @@ use crate::{
     input, text,
 };
 
-pub use profile::{
-    CustomerDetails, CustomerPatch, ManyChatKey, NewManyChatKey, NewWebhookSecret, RotationOutcome,
-    SealedWebhookSecret, WEBHOOK_SECRET_PURPOSE, WebhookSecret, change, details, remove_sealed_secrets,
-    replace_sealed_webhook_secret, rotate_webhook_secret, sealed_webhook_secrets,
-};
+pub use profile::{CustomerDetails, CustomerPatch, ManyChatKey, NewManyChatKey, change, details};
 pub use texts::{
     BothLanguages, CompanyLanguage, CompanyTexts, Identity, LocalizedText, LocalizedTextPatch, Sentence,
     SentencesInForce, identity,
+};
+pub use webhook_secrets::{
+    NewWebhookSecret, RotationOutcome, SealedWebhookSecret, WEBHOOK_SECRET_PURPOSE, WebhookSecret,
+    remove_sealed_secrets, replace_sealed_webhook_secret, rotate_webhook_secret, sealed_webhook_secrets,
 };
 
 /// Maximum length of a company's name, in characters.

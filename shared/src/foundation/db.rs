@@ -234,14 +234,6 @@ impl Db {
         rows.first().map(|row| row.try_get("role")).transpose()
     }
 
-    /// Returns true when the user has the role `global_admin`, which looks after all tenants.
-    ///
-    /// # Errors
-    /// Any error of the database.
-    pub async fn is_global_admin(&self, user: Uuid) -> sqlx::Result<bool> {
-        Ok(self.user_role(user).await?.as_deref() == Some("global_admin"))
-    }
-
     /// Checks that the database answers.
     ///
     /// # Errors

@@ -131,6 +131,11 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, code, message)
     }
 
+    /// 410: the object existed and can no longer be used. The code tells why.
+    pub fn gone(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, code, message)
+    }
+
     /// 413: the body is larger than `limit_bytes`. Every 413 but those of webhooks has this form. It names the limit, and
     /// the way for a larger file.
     #[must_use]

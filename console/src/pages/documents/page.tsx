@@ -25,7 +25,7 @@ export function DocumentsPage() {
   const { documents } = useTexts("documents");
   const isOwner = useIsOwner();
   return (
-    <Page title={documents.title} lead={documents.lead}>
+    <Page title={documents.title} lead={isOwner ? documents.lead : `${documents.lead} ${documents.leadOfOthers}`}>
       {isOwner && (
         <>
           <DropZone />

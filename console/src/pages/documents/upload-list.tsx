@@ -1,4 +1,4 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { CircleAlert, CircleCheck, FileUp, RotateCcw, X } from "lucide-react";
 
 import { call, client } from "@/api/client";
@@ -13,6 +13,8 @@ import { Progress } from "@/ui/progress";
 import { Spinner } from "@/ui/spinner";
 
 import type { Refusal } from "./formats";
+import { recentDocumentsQuery } from "./queries";
+import { readingOf, type ReadingState } from "./upload-outcome";
 import {
   cancelUpload,
   dismissSent,
@@ -29,6 +31,7 @@ import {
 export function UploadList() {
   const { documents } = useTexts("documents");
   const tasks = useStore(uploads);
+  const recent = useQuery({ ...recentDocumentsQuery, enabled: tasks.some(({ state }) => state === "sent") });
   const active = tasks.filter((task) => !isEnded(task)).length;
   return (
     <section aria-label={documents.uploads} className="empty:hidden">
@@ -46,7 +49,7 @@ export function UploadList() {
           </div>
           <ul className="max-h-96 divide-y overflow-y-auto">
             {tasks.map((task) => (
-              <UploadRow key={task.id} task={task} />
+              <UploadRow key={task.id} task={task} reading={task.state === "sent" ? readingOf(task, recent.data) : null} />
             ))}
           </ul>
         </div>
@@ -55,18 +58,24 @@ export function UploadList() {
   );
 }
 
-function UploadRow({ task }: { task: UploadTask }) {
+interface UploadProps {
+  task: UploadTask;
+  /** The state of the document once its file has arrived. */
+  reading: ReadingState | null;
+}
+
+function UploadRow({ task, reading }: UploadProps) {
   const { documents, common } = useTexts("documents");
   const { file, state } = task;
   return (
     <li className="grid gap-2 px-4 py-3">
       <div className="flex items-start gap-3">
-        <UploadIcon state={state} />
+        <UploadIcon state={state} reading={reading} />
         <div className="grid min-w-0 flex-1 gap-1">
           <span className="text-sm font-medium break-words [overflow-wrap:anywhere]" dir="auto">
             {file.name}
           </span>
-          <UploadStatus task={task} />
+          <UploadStatus task={task} reading={reading} />
         </div>
         {(state === "failed" || state === "cancelled") && (
           <Button variant="outline" size="sm" aria-label={`${common.retry}: ${file.name}`} onClick={() => retryUpload(task.id)}>
@@ -90,15 +99,15 @@ function UploadRow({ task }: { task: UploadTask }) {
   );
 }
 
-function UploadIcon({ state }: { state: UploadTask["state"] }) {
+function UploadIcon({ state, reading }: Pick<UploadTask, "state"> & Pick<UploadProps, "reading">) {
   const place = "mt-0.5 size-4 shrink-0";
-  if (state === "sent" || state === "known") return <CircleCheck aria-hidden className={`${place} text-success`} />;
-  if (state === "failed" || state === "refused") return <CircleAlert aria-hidden className={`${place} text-destructive`} />;
+  if (state === "failed" || state === "refused" || reading === "failed") return <CircleAlert aria-hidden className={`${place} text-destructive`} />;
   if (state === "sending" || state === "preparing") return <Spinner className="mt-0.5 shrink-0 text-muted-foreground" />;
+  if (state === "sent" || state === "known") return <CircleCheck aria-hidden className={`${place} text-success`} />;
   return <FileUp aria-hidden className={`${place} text-muted-foreground`} />;
 }
 
-function UploadStatus({ task }: { task: UploadTask }) {
+function UploadStatus({ task, reading }: UploadProps) {
   const all = useTexts("documents");
   const format = useFormat();
   const { documents } = all;
@@ -117,7 +126,7 @@ function UploadStatus({ task }: { task: UploadTask }) {
   return (
     <>
       <p className="text-sm text-muted-foreground">
-        {documents.uploadStates[state]}
+        {state === "sent" ? documents.readingStates[reading ?? "reading"] : documents.uploadStates[state]}
         {state === "sending" && sentBytes !== null && ` · ${documents.sentOf(format.bytes(sentBytes), format.bytes(file.size))}`}
         {task.replaces !== null && ` · ${documents.replaces(task.replaces.filename)}`}
       </p>

@@ -10,6 +10,7 @@ import { call, client, type Schemas } from "@/api/client";
 import { FormError } from "@/layout/form-error";
 import { ErrorState, LoadingState } from "@/layout/states";
 import { showFieldErrors } from "@/lib/forms";
+import { ManychatNeeds, ManychatRequest } from "@/pages/settings/manychat-request";
 import { useFormat } from "@/session/company";
 import { useTexts } from "@/texts";
 import { Alert } from "@/ui/alert";
@@ -19,14 +20,13 @@ import { Field } from "@/ui/field";
 import { Input } from "@/ui/input";
 import { Spinner } from "@/ui/spinner";
 
-import { MANYCHAT_BODY, SECRET_HEADER, webhookUrl } from "./manychat";
 import { companyQuery, firstMessageQuery, unreadQuery } from "./queries";
 
 type Company = Schemas["CustomerDetails"];
 
 /** The guide of docs/MANYCHAT.md, with what is to be copied, and the first message as it comes. */
 export function ManychatStep() {
-  const { start } = useTexts("start");
+  const { start, manychat: guide } = useTexts("start", "manychat");
   const { manychat } = start;
   const company = useQuery(companyQuery);
   const [secret, setSecret] = useState<Schemas["NewWebhookSecret"] | null>(null);
@@ -36,6 +36,7 @@ export function ManychatStep() {
   return (
     <div className="grid min-w-0 gap-3 text-sm">
       <p className="text-muted-foreground">{manychat.lead}</p>
+      <ManychatNeeds />
       <ol className="grid min-w-0 gap-5">
         <Part number={1} title={manychat.secretTitle}>
           <SecretPart company={company.data} secret={secret} onSecret={setSecret} />
@@ -43,8 +44,8 @@ export function ManychatStep() {
         <Part number={2} title={manychat.keyTitle}>
           <KeyPart stored={company.data.manychat_api_key ?? null} />
         </Part>
-        <Part number={3} title={manychat.requestTitle}>
-          <RequestPart secret={secret?.webhook_secret ?? null} />
+        <Part number={3} title={guide.request.title}>
+          <ManychatRequest secret={secret?.webhook_secret ?? null} />
         </Part>
         <Part number={4} title={manychat.messageTitle}>
           <MessagePart />
@@ -72,7 +73,8 @@ interface SecretProps {
 }
 
 function SecretPart({ company, secret, onSecret }: SecretProps) {
-  const { manychat } = useTexts("start").start;
+  const { start, manychat: guide } = useTexts("start", "manychat");
+  const { manychat } = start;
   const format = useFormat();
   const queries = useQueryClient();
   const make = useMutation({
@@ -87,8 +89,10 @@ function SecretPart({ company, secret, onSecret }: SecretProps) {
   if (secret !== null) {
     return (
       <div className="grid min-w-0 gap-2" role="status">
-        <p className="text-muted-foreground">{manychat.secretLead}</p>
-        <CopyLine label={manychat.secret} text={secret.webhook_secret} />
+        <p className="text-muted-foreground">
+          {guide.secretLead} {manychat.secretOnce}
+        </p>
+        <CopyLine label={guide.secret} text={secret.webhook_secret} />
         {secret.older_expires_at != null && <p>{manychat.secretUntil(format.dateTime(secret.older_expires_at))}</p>}
       </div>
     );
@@ -96,7 +100,7 @@ function SecretPart({ company, secret, onSecret }: SecretProps) {
   return (
     <div className="grid justify-items-start gap-2">
       <p className="text-muted-foreground">
-        {newest === undefined ? manychat.secretLead : `${manychat.secretExists(format.dateTime(newest.created_at))} ${manychat.secretReplaces}`}
+        {newest === undefined ? guide.secretLead : `${manychat.secretExists(format.dateTime(newest.created_at))} ${manychat.secretReplaces}`}
       </p>
       <FormError error={make.error} />
       <Button variant={newest === undefined ? "default" : "outline"} isBusy={make.isPending} onClick={() => make.mutate()}>
@@ -107,7 +111,8 @@ function SecretPart({ company, secret, onSecret }: SecretProps) {
 }
 
 function KeyPart({ stored }: { stored: string | null }) {
-  const { manychat } = useTexts("start").start;
+  const { start, manychat: guide } = useTexts("start", "manychat");
+  const { manychat } = start;
   const { required } = useTexts().common;
   const queries = useQueryClient();
   const [isChanging, setChanging] = useState(false);
@@ -139,7 +144,7 @@ function KeyPart({ stored }: { stored: string | null }) {
   }
   return (
     <form noValidate className="grid justify-items-start gap-3" onSubmit={(event) => void form.handleSubmit((values) => save.mutate(values))(event)}>
-      <Field label={manychat.key} hint={manychat.keyLead} error={form.formState.errors.manychat_api_key?.message} className="w-full">
+      <Field label={manychat.key} hint={guide.keyLead} error={form.formState.errors.manychat_api_key?.message} className="w-full">
         {(control) => <Input {...control} autoComplete="off" spellCheck={false} className="max-w-md font-mono" {...form.register("manychat_api_key")} />}
       </Field>
       <FormError error={form.formState.errors.manychat_api_key ? null : save.error} />
@@ -147,50 +152,6 @@ function KeyPart({ stored }: { stored: string | null }) {
         {manychat.keySave}
       </Button>
     </form>
-  );
-}
-
-function RequestPart({ secret }: { secret: string | null }) {
-  const { manychat } = useTexts("start").start;
-  const rows: [string, string][] = [
-    [manychat.url, webhookUrl(window.location.origin)],
-    [manychat.header("Content-Type"), "application/json"],
-  ];
-  return (
-    <div className="grid min-w-0 gap-3">
-      <p className="text-muted-foreground">{manychat.requestLead}</p>
-      <dl className="grid min-w-0 gap-2">
-        <div className="grid min-w-0 gap-1">
-          <dt className="font-medium">{manychat.type}</dt>
-          <dd>POST</dd>
-        </div>
-        {rows.map(([name, value]) => (
-          <div key={name} className="grid min-w-0 gap-1">
-            <dt className="font-medium">{name}</dt>
-            <dd className="min-w-0">
-              <CopyLine label={name} text={value} />
-            </dd>
-          </div>
-        ))}
-        <div className="grid min-w-0 gap-1">
-          <dt className="font-medium">{manychat.header(SECRET_HEADER)}</dt>
-          <dd className="min-w-0">
-            {secret === null ? <span className="text-muted-foreground">{manychat.headerSecret}</span> : <CopyLine label={manychat.secret} text={secret} />}
-          </dd>
-        </div>
-        <div className="grid min-w-0 gap-1">
-          <dt className="font-medium">{manychat.body}</dt>
-          <dd className="min-w-0">
-            <CopyLine label={manychat.body} text={MANYCHAT_BODY} />
-          </dd>
-        </div>
-      </dl>
-      <ul className="grid list-disc gap-1 pl-5 text-muted-foreground">
-        {manychat.bodyHints.map((hint) => (
-          <li key={hint}>{hint}</li>
-        ))}
-      </ul>
-    </div>
   );
 }
 

@@ -1,12 +1,13 @@
 import { Link, useNavigate } from "@tanstack/react-router";
-import { CircleCheck, Circle, PartyPopper } from "lucide-react";
+import { CircleCheck, Circle, Gift, PartyPopper } from "lucide-react";
 import { lazy, type ReactNode, Suspense, useEffect, useId, useRef, useState } from "react";
 
+import { OwnersOnly } from "@/layout/owners-only";
 import { Page } from "@/layout/page";
 import { ErrorState, LoadingState } from "@/layout/states";
 import { showDone } from "@/layout/toasts";
 import { cn } from "@/lib/cn";
-import { useCompany } from "@/session/company";
+import { useCompany, useIsOwner } from "@/session/company";
 import { useTexts } from "@/texts";
 import { Alert } from "@/ui/alert";
 import { Button } from "@/ui/button";
@@ -25,6 +26,11 @@ const ManychatStep = lazy(() => import("./manychat-step").then(({ ManychatStep: 
 
 /** The checklist of a new company. */
 export function StartPage() {
+  const { start } = useTexts("start");
+  return useIsOwner() ? <Start /> : <OwnersOnly title={start.title}>{start.ownersOnly}</OwnersOnly>;
+}
+
+function Start() {
   const { start } = useTexts("start");
   const { progress, error, retry } = useProgress();
   return (
@@ -53,6 +59,7 @@ function Checklist({ progress }: { progress: Progress }) {
         <ProgressBar label={start.title} share={done / STEPS.length} className="max-w-60" />
         <span className="text-sm text-muted-foreground">{start.progress(done, STEPS.length)}</span>
       </div>
+      <FreeQuestions />
       {next === null && <AllDone />}
       <ol className="grid min-w-0 gap-3">
         {STEPS.map((step, at) => (
@@ -63,6 +70,23 @@ function Checklist({ progress }: { progress: Progress }) {
       </ol>
       {next !== null && <HideButton />}
     </div>
+  );
+}
+
+/** How many free questions the account has, and what happens after them. Nothing on a paid plan. */
+function FreeQuestions() {
+  const { start } = useTexts("start");
+  const { plan, quota } = useCompany();
+  if (plan.name !== "free") return null;
+  const { free_quota_limit: limit, free_quota_used: used } = quota;
+  return (
+    <Alert className="items-start">
+      <Gift aria-hidden className="mt-0.5" />
+      <p className="min-w-0 flex-1 basis-60">
+        <strong className="font-semibold">{start.free.title(limit)}</strong> {used > 0 && `${start.free.left(Math.max(0, limit - used))} `}
+        {start.free.text}
+      </p>
+    </Alert>
   );
 }
 

@@ -1,9 +1,10 @@
 /** Progress of the steps of the first hour, derived from the company's data. */
 import { useQueries } from "@tanstack/react-query";
 
+import { readyDocumentsQuery } from "@/pages/documents/queries";
 import { useCompany } from "@/session/company";
 
-import { askedQuery, companyQuery, invitationsQuery, firstMessageQuery, readyDocumentsQuery, teamQuery } from "./queries";
+import { askedQuery, companyQuery, invitationsQuery, firstMessageQuery, teamQuery } from "./queries";
 
 export const STEPS = ["upload", "ask", "manychat", "invite", "plan"] as const;
 export type Step = (typeof STEPS)[number];

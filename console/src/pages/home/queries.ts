@@ -4,13 +4,6 @@ import { call, client } from "@/api/client";
 
 const UNREAD_INTERVAL_MS = 5_000;
 
-/** Number of documents from which answers come. */
-export const readyDocumentsQuery = queryOptions({
-  queryKey: ["documents", "ready"],
-  queryFn: async ({ signal }) =>
-    (await call(client.GET("/api/v1/documents", { params: { query: { status: "processed", limit: 1 } }, signal }))).meta.total,
-});
-
 /** The document that came last, with its state; null when there is none. */
 export const newestDocumentQuery = queryOptions({
   queryKey: ["documents", "newest"],

@@ -15,7 +15,7 @@ export const homeRoute = createRoute({
 export const startRoute = createRoute({
   getParentRoute: () => appRoute,
   path: "/start",
-  component: lazyPage(() => import("./page"), "StartPage", "start", "auth"),
+  component: lazyPage(() => import("./page"), "StartPage", "start", "auth", "manychat"),
 });
 
 export const startEntry: NavigationEntry = {

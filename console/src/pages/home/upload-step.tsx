@@ -2,12 +2,13 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { FileUp } from "lucide-react";
 
+import { readyDocumentsQuery } from "@/pages/documents/queries";
 import { useTexts } from "@/texts";
 import { Alert } from "@/ui/alert";
 import { Button } from "@/ui/button";
 import { Spinner } from "@/ui/spinner";
 
-import { newestDocumentQuery, readyDocumentsQuery } from "./queries";
+import { newestDocumentQuery } from "./queries";
 
 export function UploadStep() {
   const { start } = useTexts("start");

@@ -7,6 +7,7 @@ import { draftOf, dropDraft, writeDraft } from "./drafts";
 import { queryOfFilter } from "./filters";
 import { holderOf } from "./holder";
 import { commandOf } from "./keys";
+import { labelOf } from "./message-label";
 import { mergeMessages, withoutDeleted } from "./merge";
 import type { Message } from "./queries";
 
@@ -60,6 +61,19 @@ it("a conversation is with the assistant, with nobody yet, or with the person wh
   expect(holderOf({ handler: "human", handover_reason: "person", handled_by: awa })).toEqual({ kind: "person", person: awa });
   // Taken over before the API told by whom.
   expect(holderOf({ handler: "human", handover_reason: "person", handled_by: null })).toEqual({ kind: "person", person: null });
+});
+
+it("a message of the assistant is labelled by what it is, and an answer from documents by its sources only", () => {
+  const bot = { author: "bot", answered: true, model: "extractive-1" };
+  expect(labelOf(bot)).toBeNull();
+  expect(labelOf({ ...bot, model: "llama-3.3-70b" })).toBeNull();
+  expect(labelOf({ ...bot, answered: false })).toBe("notFound");
+  expect(labelOf({ ...bot, model: "approved-answer" })).toBe("approved");
+  expect(labelOf({ author: "bot", answered: null, model: "courtesy" })).toBe("courtesy");
+  expect(labelOf({ author: "bot", answered: null, model: null })).toBe("notice");
+  // The notice that no answers are left.
+  expect(labelOf({ author: "system" })).toBe("notice");
+  expect([labelOf({ author: "contact" }), labelOf({ author: "agent" })]).toEqual([null, null]);
 });
 
 it("the filters are the API's", () => {

@@ -16,7 +16,7 @@ import { holderOf } from "./holder";
 import { contactName, useHolderText } from "./names";
 import type { Conversation } from "./queries";
 import type { InboxSearch } from "./route";
-import { plainText } from "./whatsapp-text";
+import { previewOf } from "./whatsapp-text";
 
 /** The id of a row's element, by which the keys move the focus. */
 export const rowId = (conversation: string) => `conversation-${conversation}`;
@@ -98,7 +98,7 @@ function Row({ conversation, search, isCursor, onFocus }: RowProps) {
       </span>
       <span className="flex items-center gap-2">
         <span dir="auto" className="min-w-0 flex-1 truncate text-sm text-muted-foreground">
-          {draft.text === "" ? plainText(conversation.last_message ?? inbox.noMessage) : `${inbox.draftKept}: ${draft.text.slice(0, 200)}`}
+          {draft.text === "" ? previewOf(conversation.last_message ?? inbox.noMessage) : `${inbox.draftKept}: ${draft.text.slice(0, 200)}`}
         </span>
         {unanswered > 0 && (
           <Badge variant={conversation.handler === "human" ? "default" : "secondary"}>
@@ -153,6 +153,7 @@ function NoConversation({ search }: { search: InboxSearch }) {
   return (
     <EmptyState icon={MessagesSquare} title={none.all} action={connect}>
       <p>{none.allHint}</p>
+      <p>{inbox.takeOverHow}</p>
     </EmptyState>
   );
 }

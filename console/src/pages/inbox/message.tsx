@@ -11,6 +11,7 @@ import { PathLink } from "@/ui/path-link";
 import { useRating } from "./actions";
 import { citationPath, readCitations, type StoredCitation } from "./citations";
 import { FormattedText } from "./formatted-text";
+import { labelOf } from "./message-label";
 import type { Message } from "./queries";
 
 const SURFACES: Record<string, string> = {
@@ -40,6 +41,7 @@ export function MessageItem({ message, author }: { message: Message; author: str
       {kind != null && <Badge variant="outline">{inbox.attachments[kind] ?? inbox.attachment}</Badge>}
       <MessageText text={message.content} />
       <Sources citations={readCitations(message.citations)} />
+      <Label message={message} />
       <Outcome message={message} />
       {message.author === "bot" && <Rating message={message} />}
     </li>
@@ -86,6 +88,13 @@ function Sources({ citations }: { citations: readonly StoredCitation[] }) {
   );
 }
 
+/** What a text of the assistant is, where it is no answer from documents. */
+function Label({ message }: { message: Message }) {
+  const { common } = useTexts();
+  const label = labelOf(message);
+  return label !== null && <Badge variant={label === "notFound" || label === "noModel" ? "warning" : "outline"}>{common.answerSources[label]}</Badge>;
+}
+
 /** The outcome of a message, where it is not plain: waiting, left without an answer, not delivered. */
 function Outcome({ message }: { message: Message }) {
   const { inbox } = useTexts("inbox");
@@ -94,7 +103,6 @@ function Outcome({ message }: { message: Message }) {
   if (message.error_code != null) outcome = <Badge variant="destructive">{inbox.notDelivered(message.error_code)}</Badge>;
   else if (skipped != null) outcome = <span className="text-xs text-muted-foreground">{inbox.skipped[skipped] ?? skipped}</span>;
   else if (message.direction === "inbound" && message.answered_by == null) outcome = <Badge variant="warning">{inbox.waitsForAnswer}</Badge>;
-  else if (message.author === "bot" && message.answered === false) outcome = <Badge variant="warning">{inbox.notAnswered}</Badge>;
   return outcome;
 }
 

@@ -59,6 +59,7 @@ export function InboxPage() {
           {!isOpen && (
             <EmptyState icon={MessagesSquare} title={inbox.choose}>
               <p>{inbox.chooseHint}</p>
+              {items.length > 0 && <p>{inbox.takeOverHow}</p>}
             </EmptyState>
           )}
         </div>

@@ -135,12 +135,16 @@ function ShortcutHint({ children }: { children: string }) {
   );
 }
 
-/** The reason for the handover, its end, and a note about an opt-out. */
+/** True while the assistant has a conversation in which a person may write. */
+const canTakeOver = ({ handler, channel, opted_out_at }: Conversation) => handler !== "human" && channel === "whatsapp" && opted_out_at == null;
+
+/** How to take over, the reason for the handover, its end, and a note about an opt-out. */
 function Notes({ conversation, isTaken }: { conversation: Conversation; isTaken: boolean }) {
   const { inbox } = useTexts("inbox");
   const format = useFormat();
   const reason = conversation.handover_reason;
   const notes: string[] = [];
+  if (canTakeOver(conversation)) notes.push(inbox.takeOverHow);
   if (reason != null && !isTaken) notes.push(inbox.reasons[reason] ?? reason);
   if (conversation.handler === "human" && conversation.handover_until != null) notes.push(inbox.until(format.short(conversation.handover_until)));
   return (

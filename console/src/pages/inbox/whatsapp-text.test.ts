@@ -4,7 +4,7 @@ import { renderToStaticMarkup } from "react-dom/server";
 import { describe, expect, it } from "vitest";
 
 import { FormattedText } from "./formatted-text";
-import { plainText, readParts } from "./whatsapp-text";
+import { plainText, previewOf, readParts } from "./whatsapp-text";
 
 const html = (text: string) => renderToStaticMarkup(createElement(FormattedText, { text }));
 
@@ -39,5 +39,33 @@ describe("WhatsApp's marks", () => {
 
   it("are left out of one line", () => {
     expect(plainText("*Bonjour* _Awa_\n1*2")).toBe("Bonjour Awa\n1*2");
+  });
+});
+
+describe("the preview of a message", () => {
+  const cut = (text: string) => Array.from(text).slice(0, 200).join("");
+
+  it("leaves out the line of the sources, in both languages, whole or cut", () => {
+    expect(previewOf("*Livraison* : 1 500 F\n\n_Source : guide, p. 1_")).toBe("Livraison : 1 500 F");
+    expect(previewOf("Delivery costs 1500.\n\n_Source: guide, p. 1 ; prices, p. 2_")).toBe("Delivery costs 1500.");
+    const long = `${"mot ".repeat(40).trim()}\n\n_Source : guide-livraison-et-retours-de-la-boutique.pdf, p. 12_`;
+    expect(previewOf(cut(long))).toBe("mot ".repeat(40).trim());
+    for (const length of [3, 4, 9]) {
+      const text = "m".repeat(200 - length);
+      expect(previewOf(cut(`${text}\n\n_Source : guide, p. 1_`)), String(length)).toBe(text);
+    }
+  });
+
+  it("keeps other last paragraphs, and a source within the text", () => {
+    expect(previewOf("Bonjour\n\n_Merci_")).toBe("Bonjour\n\nMerci");
+    expect(previewOf("_Source : la nôtre_\nsuite")).toBe("Source : la nôtre\nsuite");
+    expect(previewOf("a\n\n_Source : b_\n\nc")).toBe("a\n\nSource : b\n\nc");
+  });
+
+  it("shows no mark that the cut left open", () => {
+    const before = "a ".repeat(92);
+    expect(previewOf(cut(`${before}*très important à savoir*`))).toBe(`${before}très important`);
+    expect(previewOf(cut(`${before}_*très important à savoir*_`))).toBe(`${before}très important`);
+    expect(previewOf("2 *3")).toBe("2 *3");
   });
 });

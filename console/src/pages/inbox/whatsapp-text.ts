@@ -27,6 +27,27 @@ export function plainText(text: string): string {
   return readParts(text).map(plain).join("");
 }
 
+/** Length at which the API cuts the last message of a conversation, in characters. */
+const PREVIEW_CHARS = 200;
+/** A mark at the edge of a word in the last line, without another one that closes it. */
+const OPEN_MARK = /(?<![\p{L}\p{N}])(?:```|[*_~`])(?=\S[^\n]*$)/gu;
+
+/** One line about a message of which the API returns the beginning: without marks, and without the line of its sources. */
+export function previewOf(text: string): string {
+  const isCut = Array.from(text).length >= PREVIEW_CHARS;
+  const plain = plainText(withoutSources(text));
+  // What the cut took off would have closed these marks.
+  return isCut ? plain.replace(OPEN_MARK, "").trimEnd() : plain;
+}
+
+/** Leaves out the last paragraph where it lists sources (`_Source: guide, p. 1_`), also where only its beginning is there. */
+function withoutSources(text: string): string {
+  const at = text.lastIndexOf("\n\n_");
+  if (at === -1) return text;
+  const last = text.slice(at + 3);
+  return /^Source\s?:[^\n]*$/.test(last) || "Source".startsWith(last) ? text.slice(0, at) : text;
+}
+
 function readLines(text: string): Part[] {
   return text.split("\n").flatMap((line, at) => [...(at === 0 ? [] : ["\n"]), ...readLine(line, "")]);
 }

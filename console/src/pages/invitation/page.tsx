@@ -1,28 +1,29 @@
-import { useMutation } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type SubmitEvent, useEffect, useState } from "react";
 
-import { call, client } from "@/api/client";
-import { chooseCompany, session } from "@/api/session";
-import { FormError } from "@/layout/form-error";
+import { session } from "@/api/session";
 import { useTitle } from "@/layout/page";
+import { ErrorState, LoadingState } from "@/layout/states";
 import { useFragmentToken } from "@/lib/fragment-token";
 import { useStore } from "@/lib/store";
-import { SignInForm } from "@/pages/sign-in/form";
-import { SignUpForm } from "@/pages/sign-up/form";
 import { useTexts } from "@/texts";
 import { Button } from "@/ui/button";
 import { Card, CardContent } from "@/ui/card";
 import { Field } from "@/ui/field";
 import { Input } from "@/ui/input";
 
-/** Joins a company by an invitation: with a new account, or with the one that is signed in. */
+import { Join } from "./join";
+import { Ended, Offer } from "./offer";
+import { invitationQuery, readEnd } from "./query";
+
+/** Shows what an invitation offers, and joins its company: with a new account, or with the one that is signed in. */
 export function InvitationPage() {
   const { auth } = useTexts("auth");
   const linked = useFragmentToken();
-  const [typed, setTyped] = useState<string | null>(null);
-  const token = linked ?? typed;
+  const [token, setToken] = useState(linked);
   useTitle(auth.invitationTitle);
+  if (token !== null) return <Invitation token={token} onOther={() => setToken(null)} />;
   return (
     <div className="grid gap-5">
       <div className="grid gap-1">
@@ -30,7 +31,9 @@ export function InvitationPage() {
         <p className="text-sm text-muted-foreground">{auth.invitationLead}</p>
       </div>
       <Card>
-        <CardContent>{token === null ? <TokenForm onToken={setTyped} /> : <Join invitation={token} />}</CardContent>
+        <CardContent>
+          <TokenForm onToken={setToken} />
+        </CardContent>
       </Card>
     </div>
   );
@@ -59,49 +62,40 @@ function TokenForm({ onToken }: { onToken: (token: string) => void }) {
   );
 }
 
-function Join({ invitation }: { invitation: string }) {
+function Invitation({ token, onOther }: { token: string; onOther: () => void }) {
   const { auth } = useTexts("auth");
+  const invitation = useQuery(invitationQuery(token));
   const state = useStore(session);
   const navigate = useNavigate();
-  // A sign-up by the invitation joins by itself; only who was signed in, or signs in here, joins by a click.
   const [hasSignedUp, setSignedUp] = useState(false);
-  const [hasAccount, setHasAccount] = useState(false);
-  const isSignedIn = state.status === "signed-in";
+  const hasJoined = hasSignedUp && state.status === "signed-in";
   useEffect(() => {
-    if (isSignedIn && hasSignedUp) void navigate({ to: "/", replace: true });
-  }, [isSignedIn, hasSignedUp, navigate]);
-  if (isSignedIn) return hasSignedUp ? null : <JoinSignedIn invitation={invitation} email={state.email} />;
+    if (hasJoined) void navigate({ to: "/", replace: true });
+  }, [hasJoined, navigate]);
+  if (hasJoined) return null;
+  const ended = readEnd(invitation.error);
+  const company = ended === null ? invitation.data?.company_name : undefined;
   return (
     <div className="grid gap-5">
-      {hasAccount ? <SignInForm /> : <SignUpForm invitation={invitation} onSignedUp={() => setSignedUp(true)} />}
-      <p className="text-sm text-muted-foreground">
-        {hasAccount ? auth.noAccount : auth.hasAccount}{" "}
-        <button type="button" className="font-medium text-primary underline underline-offset-4" onClick={() => setHasAccount(!hasAccount)}>
-          {hasAccount ? auth.signUp : auth.signIn}
-        </button>
-      </p>
-    </div>
-  );
-}
-
-function JoinSignedIn({ invitation, email }: { invitation: string; email: string }) {
-  const { auth } = useTexts("auth");
-  const navigate = useNavigate();
-  const join = useMutation({
-    mutationFn: async () => (await call(client.POST("/api/v1/auth/invitations", { body: { invitation } }))).data,
-    onSuccess: async (company) => {
-      chooseCompany(company.id);
-      await navigate({ to: "/", replace: true });
-    },
-    meta: { showsError: true },
-  });
-  return (
-    <div className="grid gap-4">
-      <p className="text-sm break-words">{auth.joinAs(email)}</p>
-      <FormError error={join.error} />
-      <Button size="lg" isBusy={join.isPending} onClick={() => join.mutate()}>
-        {auth.join}
-      </Button>
+      <h1 className="text-2xl font-semibold tracking-tight [overflow-wrap:anywhere]">
+        {company === undefined ? auth.invitationTitle : auth.offer.title(company)}
+      </h1>
+      {ended !== null ? (
+        <Ended {...ended} onOther={onOther} />
+      ) : invitation.data !== undefined ? (
+        <>
+          <Offer invitation={invitation.data} />
+          <Card>
+            <CardContent>
+              <Join token={token} invitation={invitation.data} onSignedUp={() => setSignedUp(true)} />
+            </CardContent>
+          </Card>
+        </>
+      ) : invitation.error !== null ? (
+        <ErrorState error={invitation.error} onRetry={() => void invitation.refetch()} />
+      ) : (
+        <LoadingState rows={3} />
+      )}
     </div>
   );
 }

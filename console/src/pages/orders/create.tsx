@@ -9,7 +9,7 @@ import { call, client } from "@/api/client";
 import { Page } from "@/layout/page";
 import { showDone } from "@/layout/toasts";
 import { draftOr, dropDraft, readDraft, useDraft } from "@/lib/draft";
-import { useCompany } from "@/session/company";
+import { useCompany, useIsOwner } from "@/session/company";
 import { useTexts } from "@/texts";
 import { Button } from "@/ui/button";
 import { Card, CardContent } from "@/ui/card";
@@ -28,6 +28,7 @@ export function NewOrderPage() {
   const all = useTexts("orders");
   const { orders } = all;
   const { tenant } = useCompany();
+  const isOwner = useIsOwner();
   const search = newOrderRoute.useSearch();
   const [hadDraft, setHadDraft] = useState(() => readDraft(DRAFT) !== null);
   const form = useForm<OrderValues>({ resolver: zodResolver(orderSchema(all)), defaultValues: draftOr(DRAFT, EMPTY_ORDER) });
@@ -41,7 +42,7 @@ export function NewOrderPage() {
   return (
     <Page
       title={orders.createTitle}
-      lead={`${orders.nameHint} ${orders.priceHint}`}
+      lead={`${isOwner ? orders.nameHint : orders.nameOnlyHint} ${orders.priceHint}`}
       actions={
         <Button variant="ghost" asChild>
           <Link to="/orders" search={search}>

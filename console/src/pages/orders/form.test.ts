@@ -4,7 +4,7 @@ import { ApiError } from "@/api/errors";
 import { orders } from "@/texts/en/orders";
 
 import { conflictText } from "./conflict";
-import { orderSchema, patchOf, valuesOf } from "./form";
+import { nextActive, orderSchema, patchOf, valuesOf } from "./form";
 import type { Order } from "./queries";
 import { isFiltered, parseOrdersSearch } from "./search";
 import { canCancel, canDelete, nextStatus } from "./steps";
@@ -46,6 +46,11 @@ it("refuses quantities and prices that the API would refuse", () => {
   for (const wrong of [{ quantity: "0" }, { quantity: "1000" }, { quantity: "1.5" }, { unit_price: "-1" }, { unit_price: "1,500" }, { name: " " }]) {
     expect(check(wrong).success, JSON.stringify(wrong)).toBe(false);
   }
+});
+
+it("walks by arrows from the written text through the products and back", () => {
+  expect([nextActive(-1, 1, 3), nextActive(2, 1, 3), nextActive(-1, -1, 3), nextActive(0, -1, 3)]).toEqual([0, -1, 2, -1]);
+  expect([nextActive(-1, 1, 0), nextActive(-1, -1, 0)]).toEqual([-1, -1]);
 });
 
 it("offers the steps that the API allows", () => {

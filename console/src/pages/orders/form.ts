@@ -68,6 +68,12 @@ export function itemsOf(values: OrderValues): Schemas["NewOrderItem"][] {
 
 export const customerOf = ({ customer_name }: OrderValues) => (customer_name.trim() === "" ? null : customer_name.trim());
 
+/** The place of the marked product after an arrow key, of `count`; -1 is the written text itself. */
+export function nextActive(active: number, step: 1 | -1, count: number): number {
+  const places = count + 1;
+  return ((active + 1 + step + places) % places) - 1;
+}
+
 /** The patch of what was changed; null when nothing was. */
 export function patchOf(values: OrderValues, order: Order): Schemas["OrderPatch"] | null {
   const items = itemsOf(values);

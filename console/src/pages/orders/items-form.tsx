@@ -1,7 +1,9 @@
 import { Plus, Trash2 } from "lucide-react";
+import { useId } from "react";
 import { useFieldArray, type UseFormReturn, useWatch } from "react-hook-form";
 
 import { totalOf } from "@/lib/amount";
+import { cn } from "@/lib/cn";
 import { useFormat } from "@/session/company";
 import { useTexts } from "@/texts";
 import { Button } from "@/ui/button";
@@ -59,19 +61,34 @@ export function ItemsForm({ form, currency }: ItemsFormProps) {
 function ItemFields({ form, place, currency, onRemove }: ItemsFormProps & { place: number; onRemove?: () => void }) {
   const { orders } = useTexts("orders");
   const errors = form.formState.errors.items?.[place];
+  const currencyId = useId();
   return (
     <fieldset className="rounded-md border px-4 pt-2 pb-4">
       <legend className="px-1 text-sm text-muted-foreground">{orders.itemN(place + 1)}</legend>
-      <div className="grid grid-cols-[minmax(0,2fr)_minmax(0,3fr)_auto] items-start gap-3 sm:grid-cols-[minmax(0,1fr)_6rem_10rem_auto]">
+      <div className="grid grid-cols-[5rem_minmax(0,1fr)] items-start gap-3 md:grid-cols-[minmax(0,1fr)_6rem_13rem_auto]">
         <ItemName form={form} place={place} currency={currency} />
         <Field label={orders.quantity} error={errors?.quantity?.message}>
           {(control) => <Input {...control} inputMode="numeric" maxLength={3} {...form.register(`items.${place}.quantity`)} />}
         </Field>
-        <Field label={orders.price(currency)} error={errors?.unit_price?.message}>
-          {(control) => <Input {...control} inputMode="decimal" maxLength={20} {...form.register(`items.${place}.unit_price`)} />}
+        <Field label={orders.unitPrice} isOptional error={errors?.unit_price?.message}>
+          {(control) => (
+            <div className="relative">
+              <Input
+                {...control}
+                inputMode="decimal"
+                maxLength={20}
+                className="pr-14"
+                aria-describedby={cn(control["aria-describedby"], currencyId)}
+                {...form.register(`items.${place}.unit_price`)}
+              />
+              <span id={currencyId} className="pointer-events-none absolute top-2 right-3 text-sm text-muted-foreground">
+                {currency}
+              </span>
+            </div>
+          )}
         </Field>
         {onRemove && (
-          <Button variant="ghost" size="icon" className="mt-6.5" aria-label={orders.removeItem(place + 1)} onClick={onRemove}>
+          <Button variant="ghost" size="icon" className="col-span-2 justify-self-end md:col-span-1 md:mt-6.5" aria-label={orders.removeItem(place + 1)} onClick={onRemove}>
             <Trash2 aria-hidden />
           </Button>
         )}

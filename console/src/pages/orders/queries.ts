@@ -8,8 +8,11 @@ export type Order = Schemas["OrderDetails"];
 export type OrderLine = Schemas["OrderLine"];
 export type OrderPatch = Schemas["OrderPatch"];
 export type NewOrder = Schemas["NewOrder"];
+/** A product of the catalogue that may be chosen for an item. */
+export type Suggestion = Schemas["CatalogueProduct"];
 
 const PAGE_SIZE = 50;
+const MAX_SUGGESTIONS = 20;
 
 export const ordersQuery = (search: OrdersSearch) =>
   queryOptions({
@@ -30,7 +33,7 @@ export const suggestionsQuery = (text: string, isEnabled: boolean) =>
   queryOptions({
     queryKey: ["products", "suggestions", text],
     queryFn: async ({ signal }) =>
-      (await call(client.GET("/api/v1/products", { params: { query: { limit: 10, sort: "name", ...(text !== "" && { search: text }) } }, signal }))).data,
+      (await call(client.GET("/api/v1/products", { params: { query: { limit: MAX_SUGGESTIONS, sort: "name", ...(text !== "" && { search: text }) } }, signal }))).data,
     enabled: isEnabled,
     placeholderData: keepPreviousData,
   });

@@ -1,20 +1,24 @@
-import { useNavigate } from "@tanstack/react-router";
+import { useQuery } from "@tanstack/react-query";
 import { Eraser, SendHorizontal, Square } from "lucide-react";
-import { useEffect, useId, useRef, useState } from "react";
+import { type Ref, useId, useRef, useState } from "react";
 
 import { FormError } from "@/layout/form-error";
+import { sourceOf } from "@/lib/answer-source";
 import { readStored, writeStored } from "@/lib/storage";
 import { useStore } from "@/lib/store";
+import { readyDocumentsQuery } from "@/pages/documents/queries";
 import { useCompany, useFormat, useIsOwner } from "@/session/company";
 import { useTexts } from "@/texts";
-import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
 import { Textarea } from "@/ui/input";
 import { Spinner } from "@/ui/spinner";
 
+import { AnswerSourceBadge } from "./answer-source-badge";
 import { AnswerText } from "./answer-text";
 import { CitationList } from "./citation-list";
 import { ask, isAnswering, startOver, stopAnswer, type Turn, turns } from "./conversation";
+import { Correction } from "./correction";
+import { useFollow } from "./use-follow";
 
 const DRAFT_KEY = "lisa.playground.question";
 const MAX_QUESTION_CHARACTERS = 10_000;
@@ -23,33 +27,31 @@ const MAX_QUESTION_CHARACTERS = 10_000;
 export function AskTab() {
   const { playground } = useTexts("playground");
   const list = useStore(turns);
-  const end = useRef<HTMLDivElement>(null);
+  const newest = useRef<HTMLLIElement>(null);
   const count = list.length;
-  useEffect(() => {
-    if (count > 0) end.current?.scrollIntoView({ block: "end" });
-  }, [count]);
+  const newestId = list.at(-1)?.id ?? null;
+  useFollow(newest, newestId);
   return (
     <div className="grid grid-cols-[minmax(0,1fr)] gap-5">
       {count === 0 && <Examples />}
       {count > 0 && (
         <ol className="grid grid-cols-[minmax(0,1fr)] gap-6" aria-label={playground.conversation}>
           {list.map((turn) => (
-            <TurnItem key={turn.id} turn={turn} />
+            <TurnItem key={turn.id} turn={turn} {...(turn.id === newestId && { ref: newest })} />
           ))}
         </ol>
       )}
       <Composer />
-      <div ref={end} />
     </div>
   );
 }
 
 function Examples() {
   const { playground } = useTexts("playground");
-  const { documents } = useCompany();
+  const ready = useQuery(readyDocumentsQuery);
   return (
     <div className="grid gap-3 rounded-lg border bg-card px-5 py-4 text-sm">
-      <p>{documents.processed > 0 ? playground.start : playground.startEmpty}</p>
+      {ready.data !== undefined && <p>{ready.data > 0 ? playground.start : playground.startEmpty}</p>}
       <ul className="flex flex-wrap gap-2">
         {playground.examples.map((example) => (
           <li key={example}>
@@ -139,12 +141,13 @@ function Composer() {
   );
 }
 
-function TurnItem({ turn }: { turn: Turn }) {
+function TurnItem({ turn, ref }: { turn: Turn; ref?: Ref<HTMLLIElement> }) {
   const { playground } = useTexts("playground");
+  const isOwner = useIsOwner();
   const { answer, text, error, isStopped, totalMs } = turn;
   const isWaiting = totalMs === null;
   return (
-    <li className="grid grid-cols-[minmax(0,1fr)] gap-3">
+    <li ref={ref} className="grid grid-cols-[minmax(0,1fr)] gap-3">
       <p dir="auto" className="max-w-[85%] justify-self-end rounded-lg bg-accent px-4 py-2.5 [overflow-wrap:anywhere] whitespace-pre-wrap text-accent-foreground">
         {turn.question}
       </p>
@@ -161,9 +164,10 @@ function TurnItem({ turn }: { turn: Turn }) {
         <p role="status" className="sr-only">
           {answer !== null && !isWaiting ? answer.answer : ""}
         </p>
-        {answer !== null && !answer.answered && <NotAnswered />}
+        {answer !== null && sourceOf(answer) === "notFound" && <NotAnswered />}
         {answer !== null && <CitationList citations={answer.citations} turnId={turn.id} />}
         {answer !== null && <TurnFigures turn={turn} />}
+        {answer !== null && !isWaiting && isOwner && sourceOf(answer) !== "courtesy" && <Correction turn={turn} answer={answer} />}
       </div>
     </li>
   );
@@ -171,18 +175,7 @@ function TurnItem({ turn }: { turn: Turn }) {
 
 function NotAnswered() {
   const { playground } = useTexts("playground");
-  const isOwner = useIsOwner();
-  const navigate = useNavigate();
-  return (
-    <div className="flex flex-wrap items-center gap-3 rounded-md bg-warning-surface px-3 py-2 text-sm text-warning">
-      <span className="min-w-48 flex-1">{playground.notAnswered}</span>
-      {isOwner && (
-        <Button size="sm" onClick={() => void navigate({ to: "/unanswered", search: { sort: "newest" } })}>
-          {playground.answerIt}
-        </Button>
-      )}
-    </div>
-  );
+  return <p className="rounded-md bg-warning-surface px-3 py-2 text-sm text-warning">{playground.notAnswered}</p>;
 }
 
 function TurnFigures({ turn }: { turn: Turn }) {
@@ -195,7 +188,7 @@ function TurnFigures({ turn }: { turn: Turn }) {
   const seconds = (ms: number) => format.number(Math.round(ms / 100) / 10);
   return (
     <p className="flex flex-wrap items-center gap-x-3 gap-y-1 text-sm text-muted-foreground">
-      <Badge variant="outline">{playground.models[answer.model] ?? answer.model}</Badge>
+      <AnswerSourceBadge answer={answer} />
       {totalMs !== null && <span>{playground.time(seconds(totalMs), firstWordMs === null ? null : seconds(firstWordMs))}</span>}
       <span>{isFree ? playground.free : playground.oneQuestion}</span>
       {tokens > 0 && <span>{playground.tokens(answer.usage.prompt_tokens, answer.usage.completion_tokens)}</span>}

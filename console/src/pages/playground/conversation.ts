@@ -1,4 +1,5 @@
 /** The conversation of the playground: questions as a customer asks them, answers as they arrive. */
+import type { ApprovedAnswer } from "@/answers/queries";
 import { send, type Schemas } from "@/api/client";
 import { ApiError } from "@/api/errors";
 import { queryClient } from "@/api/queries";
@@ -20,6 +21,8 @@ export interface Turn {
   answer: Answer | null;
   error: unknown;
   isStopped: boolean;
+  /** The answer that an owner approved in place of this one. */
+  approved: ApprovedAnswer | null;
   /** Milliseconds to the first word, and to the end. */
   firstWordMs: number | null;
   totalMs: number | null;
@@ -45,6 +48,11 @@ export function stopAnswer(): void {
   stop = null;
 }
 
+/** Notes the answer that an owner approved in place of a turn's. */
+export function noteApproved(id: number, approved: ApprovedAnswer): void {
+  change(id, { approved });
+}
+
 /** Asks a question in the conversation of the turns before. */
 export async function ask(question: string): Promise<void> {
   lastId += 1;
@@ -53,7 +61,7 @@ export async function ask(question: string): Promise<void> {
   const conversationId = before.findLast(({ answer }) => answer?.conversation_id != null)?.answer?.conversation_id ?? null;
   turns.set([
     ...before,
-    { id, question, text: "", found: [], answer: null, error: null, isStopped: false, firstWordMs: null, totalMs: null },
+    { id, question, text: "", found: [], answer: null, error: null, isStopped: false, approved: null, firstWordMs: null, totalMs: null },
   ]);
   const controller = new AbortController();
   stop = controller;

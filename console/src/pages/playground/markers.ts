@@ -1,3 +1,8 @@
+/** The text without the markers of its citations, as a customer reads it. */
+export function withoutMarkers(text: string, numbers: readonly number[]): string {
+  return text.replace(/ ?\[(\d{1,2})\]/g, (marker, number) => (numbers.includes(Number(number)) ? "" : marker));
+}
+
 /** Splits an answer's text at its markers: `a [1].` becomes `a `, 1 and `.`. */
 export function splitMarkers(text: string): (string | number)[] {
   const parts: (string | number)[] = [];

@@ -18,7 +18,7 @@ export function PlaygroundPage() {
   const { tab = "ask" } = route.useSearch();
   const navigate = route.useNavigate();
   return (
-    <Page title={playground.title} lead={playground.lead}>
+    <Page title={playground.title} lead={isOwner ? playground.lead : playground.leadOfOthers}>
       {isOwner ? (
         <Tabs
           value={tab}

@@ -2,6 +2,7 @@ import { useFormat } from "@/session/company";
 import { useTexts } from "@/texts";
 import { Badge } from "@/ui/badge";
 
+import { AnswerSourceBadge } from "./answer-source-badge";
 import { AnswerText } from "./answer-text";
 import { CitationList } from "./citation-list";
 import type { TimedPreview } from "./queries";
@@ -18,9 +19,9 @@ export function PreviewResult({ title, result }: { title: string; result: TimedP
       <h3 className="text-sm font-semibold">{title}</h3>
       <AnswerText text={answer.answer} turnId={id} citations={answer.citations} />
       <p className="flex flex-wrap items-center gap-x-3 gap-y-1 text-sm text-muted-foreground">
-        <Badge variant={answer.answered ? "success" : "warning"}>{answer.answered ? playground.answered : playground.notInDocuments}</Badge>
+        {answer.answered && <Badge variant="success">{playground.answered}</Badge>}
         {answer.action !== "answer" && <Badge variant="outline">{playground.actions[answer.action]}</Badge>}
-        <Badge variant="outline">{playground.models[answer.model] ?? answer.model}</Badge>
+        <AnswerSourceBadge answer={answer} />
         <span>{playground.time(format.number(Math.round(ms / 100) / 10), null)}</span>
         {answer.usage.prompt_tokens > 0 && <span>{playground.tokens(answer.usage.prompt_tokens, answer.usage.completion_tokens)}</span>}
       </p>

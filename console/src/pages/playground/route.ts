@@ -18,7 +18,7 @@ export const playgroundRoute = createRoute({
   validateSearch: ({ tab }: Record<string, unknown>): PlaygroundSearch => ({
     tab: tab === "prompts" || tab === "golden" ? tab : undefined,
   }),
-  component: lazyPage(() => import("./page"), "PlaygroundPage", "playground", "unanswered"),
+  component: lazyPage(() => import("./page"), "PlaygroundPage", "playground", "unanswered", "document"),
 });
 
 export const playgroundEntry: NavigationEntry = {

@@ -5,9 +5,11 @@ import { type ReactNode, useRef, useState } from "react";
 
 import { send } from "@/api/client";
 import { FormError } from "@/layout/form-error";
+import { OwnersOnly } from "@/layout/owners-only";
 import { Page } from "@/layout/page";
 import { cn } from "@/lib/cn";
 import { saveCsv } from "@/lib/download";
+import { useIsOwner } from "@/session/company";
 import { useLanguage, useTexts } from "@/texts";
 import { Alert } from "@/ui/alert";
 import { Button } from "@/ui/button";
@@ -18,6 +20,11 @@ import { ImportPreview } from "./import-preview";
 import type { ProductImport } from "./queries";
 
 export function ImportProductsPage() {
+  const { products } = useTexts("products");
+  return useIsOwner() ? <ImportProducts /> : <OwnersOnly title={products.importTitle}>{products.ownersOnly}</OwnersOnly>;
+}
+
+function ImportProducts() {
   const { products } = useTexts("products");
   const language = useLanguage();
   const [file, setFile] = useState<ProductFile | null>(null);

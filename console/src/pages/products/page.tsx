@@ -3,11 +3,13 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { FileUp, Package, Plus, SearchX } from "lucide-react";
 import { lazy, Suspense } from "react";
 
+import { OwnersOnly } from "@/layout/owners-only";
 import { Page } from "@/layout/page";
 import { Pager } from "@/layout/pager";
 import { SearchField } from "@/layout/search-field";
 import { EmptyState, ErrorState, LoadingState } from "@/layout/states";
 import { defined, oneOf } from "@/lib/search";
+import { useIsOwner } from "@/session/company";
 import { useTexts } from "@/texts";
 import { Button } from "@/ui/button";
 import { Field } from "@/ui/field";
@@ -22,6 +24,11 @@ import { FILTERS, type ProductsSearch, SORTS } from "./search";
 const ProductDialog = lazy(async () => ({ default: (await import("./product-dialog")).ProductDialog }));
 
 export function ProductsPage() {
+  const { products } = useTexts("products");
+  return useIsOwner() ? <Products /> : <OwnersOnly title={products.title}>{products.ownersOnly}</OwnersOnly>;
+}
+
+function Products() {
   const { products, common } = useTexts("products");
   const search = productsRoute.useSearch();
   const list = useQuery(productsQuery(search));

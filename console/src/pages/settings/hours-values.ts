@@ -15,6 +15,21 @@ type ServerHours = Schemas["BusinessHours"];
 const END_OF_DAY = "24:00";
 const MIDNIGHT = "00:00";
 
+/** The days that can take over Monday's times together: in many countries, shops are open on Saturday, too. */
+export const COPY_TARGETS = {
+  weekdays: ["tue", "wed", "thu", "fri"],
+  withSaturday: ["tue", "wed", "thu", "fri", "sat"],
+  all: ["tue", "wed", "thu", "fri", "sat", "sun"],
+} as const satisfies Record<string, readonly Day[]>;
+export type CopyTarget = keyof typeof COPY_TARGETS;
+
+/** Copies Monday's times to other days, in place of theirs. */
+export function copyMonday(hours: Hours, target: CopyTarget): Hours {
+  const copied: Hours = { ...hours };
+  for (const day of COPY_TARGETS[target]) copied[day] = hours.mon.map((span) => ({ ...span }));
+  return copied;
+}
+
 /** Reads the server's hours: a missing day is a closed one. */
 export function hoursOf(server: ServerHours | null | undefined): Hours {
   const spans = (day: Day): Span[] =>

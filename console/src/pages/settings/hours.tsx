@@ -1,7 +1,7 @@
 import { zodResolver } from "@hookform/resolvers/zod";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Plus, X } from "lucide-react";
-import { useMemo } from "react";
+import { useId, useMemo } from "react";
 import { Controller, useWatch } from "react-hook-form";
 import { z } from "zod";
 
@@ -15,7 +15,7 @@ import { Field } from "@/ui/field";
 import { Input, Select } from "@/ui/input";
 
 import { useDraftForm } from "./draft-form";
-import { type Day, DAYS, endsNextDay, faultyDays, type Hours, hoursOf, nextSpan, serverHoursOf, type Span } from "./hours-values";
+import { COPY_TARGETS, copyMonday, type CopyTarget, type Day, DAYS, endsNextDay, faultyDays, type Hours, hoursOf, nextSpan, serverHoursOf, type Span } from "./hours-values";
 import { type Config, configQuery } from "./queries";
 import { useSave } from "./save";
 import { Loaded, Section } from "./section";
@@ -26,8 +26,6 @@ interface HoursValues {
   business_hours: Hours;
   outside_hours: string;
 }
-
-const WORKDAYS: readonly Day[] = ["tue", "wed", "thu", "fri"];
 
 function valuesOf(config: Config): HoursValues {
   return {
@@ -121,6 +119,8 @@ function HoursForm({ config }: { config: Config }) {
 
 function Week({ hours, onChange }: { hours: Hours; onChange: (hours: Hours) => void }) {
   const { settings } = useTexts("settings");
+  const { copy } = settings.hour;
+  const copyId = useId();
   return (
     <div className="grid gap-3">
       <ul className="grid divide-y rounded-md border">
@@ -128,14 +128,16 @@ function Week({ hours, onChange }: { hours: Hours; onChange: (hours: Hours) => v
           <DayRow key={day} day={day} spans={hours[day]} onChange={(spans) => onChange({ ...hours, [day]: spans })} />
         ))}
       </ul>
-      <Button
-        variant="outline"
-        size="sm"
-        className="justify-self-start"
-        onClick={() => onChange({ ...hours, ...Object.fromEntries(WORKDAYS.map((day) => [day, hours.mon.map((span) => ({ ...span }))])) })}
-      >
-        {settings.hour.copyMonday}
-      </Button>
+      <div role="group" aria-labelledby={copyId} className="flex flex-wrap items-center gap-2">
+        <span id={copyId} className="text-sm">
+          {copy.label}
+        </span>
+        {(Object.keys(COPY_TARGETS) as CopyTarget[]).map((target) => (
+          <Button key={target} variant="outline" size="sm" onClick={() => onChange(copyMonday(hours, target))}>
+            {copy.targets[target]}
+          </Button>
+        ))}
+      </div>
     </div>
   );
 }

@@ -1,12 +1,17 @@
-import { expect, it } from "vitest";
+import { afterEach, expect, it, vi } from "vitest";
 
 import guide from "../../../../docs/MANYCHAT.md?raw";
 
-import { REQUEST_BODY, SECRET_HEADER } from "./manychat-guide";
+import { CONTENT_TYPE, REQUEST_BODY, SECRET_HEADER, webhookUrl } from "./manychat-guide";
 
-it("is the body and the header of the guide in the documentation", () => {
+afterEach(() => vi.unstubAllGlobals());
+
+it("is the address, the headers and the body of the guide in the documentation", () => {
   expect(guide).toContain(REQUEST_BODY);
   expect(guide).toContain(`Header \`${SECRET_HEADER}\``);
+  expect(guide).toContain(`\`${CONTENT_TYPE}\``);
+  vi.stubGlobal("window", { location: { origin: "https://<your API>" } });
+  expect(guide).toContain(`\`${webhookUrl()}\``);
 });
 
 it("is JSON once ManyChat has filled it in", () => {

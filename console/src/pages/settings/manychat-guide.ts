@@ -9,6 +9,7 @@ export const REQUEST_BODY = `{
 }`;
 
 export const SECRET_HEADER = "X-Webhook-Secret";
+export const CONTENT_TYPE = "application/json";
 
 /** The address that ManyChat calls. */
 export const webhookUrl = () => `${window.location.origin}/api/v1/webhook/manychat`;

@@ -20,7 +20,7 @@ import { customerQuery } from "./queries";
 
 /** The key with which answers are sent. It is written only: what is stored is shown by its last four characters. */
 export function KeyCard({ masked }: { masked: string | null }) {
-  const { settings, common } = useTexts("settings");
+  const { settings, manychat, common } = useTexts("settings", "manychat");
   const text = settings.manychat;
   const queries = useQueryClient();
   const [isAsking, setAsking] = useState(false);
@@ -51,7 +51,7 @@ export function KeyCard({ masked }: { masked: string | null }) {
         {masked === null ? <Badge variant="warning">{common.none}</Badge> : <Badge variant="success">{text.set}</Badge>}
       </CardHeader>
       <CardContent className="grid gap-4">
-        <p className="text-sm text-muted-foreground">{text.keyLead}</p>
+        <p className="text-sm text-muted-foreground">{manychat.keyLead}</p>
         {masked !== null && (
           <div className="flex flex-wrap items-center justify-between gap-2 text-sm">
             <span>

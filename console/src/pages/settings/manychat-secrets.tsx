@@ -16,7 +16,7 @@ type Secret = Schemas["WebhookSecret"];
 
 /** The webhook secrets that are valid, and a new one. */
 export function SecretsCard({ secrets }: { secrets: readonly Secret[] }) {
-  const { settings, common } = useTexts("settings");
+  const { settings, manychat, common } = useTexts("settings", "manychat");
   const text = settings.manychat;
   const format = useFormat();
   const queries = useQueryClient();
@@ -34,7 +34,7 @@ export function SecretsCard({ secrets }: { secrets: readonly Secret[] }) {
         {isFirst ? <Badge variant="warning">{common.none}</Badge> : <Badge variant="success">{text.set}</Badge>}
       </CardHeader>
       <CardContent className="grid gap-4">
-        <p className="text-sm text-muted-foreground">{text.secretLead}</p>
+        <p className="text-sm text-muted-foreground">{manychat.secretLead}</p>
         {!isFirst && (
           <ul className="divide-y text-sm">
             {secrets.map((secret) => (
@@ -70,7 +70,7 @@ export function SecretsCard({ secrets }: { secrets: readonly Secret[] }) {
         <ShownOnce
           title={text.newSecretTitle}
           text={create.data.older_expires_at ? text.rotatedText(format.dateTime(create.data.older_expires_at)) : text.createdText}
-          label={text.secretTitle}
+          label={manychat.secret}
           value={create.data.webhook_secret}
           onClose={create.reset}
         />

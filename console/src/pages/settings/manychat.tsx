@@ -1,12 +1,13 @@
 import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
 
 import { useFormat } from "@/session/company";
 import { useTexts } from "@/texts";
+import { Button } from "@/ui/button";
 import { Card, CardContent, CardHeader, CardTitle } from "@/ui/card";
-import { CopyButton } from "@/ui/copy-button";
 
-import { REQUEST_BODY, SECRET_HEADER, webhookUrl } from "./manychat-guide";
 import { KeyCard } from "./manychat-key";
+import { ManychatNeeds, ManychatRequest } from "./manychat-request";
 import { SecretsCard } from "./manychat-secrets";
 import { customerQuery, unreadQuery } from "./queries";
 import { Loaded, Section } from "./section";
@@ -19,9 +20,11 @@ export function ManychatSection() {
       <Loaded query={customer}>
         {(data) => (
           <>
+            <ManychatNeeds />
             <SecretsCard secrets={data.webhook_secrets} />
             <KeyCard masked={data.manychat_api_key ?? null} />
             <RequestCard />
+            <TryCard />
             <TroubleCard />
           </>
         )}
@@ -31,45 +34,32 @@ export function ManychatSection() {
 }
 
 function RequestCard() {
-  const { settings } = useTexts("settings");
-  const text = settings.manychat;
-  const rows = [
-    { label: text.method, value: "POST", canCopy: false },
-    { label: text.url, value: webhookUrl(), canCopy: true },
-    { label: text.header(SECRET_HEADER), value: text.headerValue, canCopy: false },
-    { label: text.header("Content-Type"), value: "application/json", canCopy: true },
-  ];
+  const { manychat } = useTexts("manychat");
   return (
     <Card>
       <CardHeader>
-        <CardTitle>{text.requestTitle}</CardTitle>
+        <CardTitle>3. {manychat.request.title}</CardTitle>
       </CardHeader>
-      <CardContent className="grid gap-4">
-        <p className="text-sm text-muted-foreground">{text.requestLead}</p>
-        <dl className="grid gap-3">
-          {rows.map(({ label, value, canCopy }) => (
-            <div key={label} className="grid gap-1 sm:grid-cols-[14rem_1fr] sm:items-center">
-              <dt className="text-sm font-medium break-words">{label}</dt>
-              <dd className="flex items-center gap-2 text-sm">
-                <span className="min-w-0 flex-1 break-all">{value}</span>
-                {canCopy && <CopyButton text={value} label={label} />}
-              </dd>
-            </div>
-          ))}
-        </dl>
-        <div className="grid gap-2">
-          <div className="flex items-center justify-between gap-2">
-            <h3 className="text-sm font-medium">{text.body}</h3>
-            <CopyButton text={REQUEST_BODY} label={text.body} />
-          </div>
-          {/* The scrolled part must be reachable by keyboard. */}
-          {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
-          <pre tabIndex={0} className="overflow-x-auto rounded-md bg-muted p-3 text-xs">
-            {REQUEST_BODY}
-          </pre>
-          <p className="text-sm text-muted-foreground">{text.bodyHint}</p>
-        </div>
-        <p className="text-sm">{text.testHint}</p>
+      <CardContent>
+        <ManychatRequest secret={null} />
+      </CardContent>
+    </Card>
+  );
+}
+
+function TryCard() {
+  const { settings } = useTexts("settings");
+  const text = settings.manychat;
+  return (
+    <Card>
+      <CardHeader>
+        <CardTitle>{text.tryTitle}</CardTitle>
+      </CardHeader>
+      <CardContent className="grid gap-3 text-sm">
+        <p>{text.tryText}</p>
+        <Button variant="outline" className="justify-self-start" asChild>
+          <Link to="/inbox">{text.toInbox}</Link>
+        </Button>
       </CardContent>
     </Card>
   );

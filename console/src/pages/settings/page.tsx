@@ -18,7 +18,7 @@ function useSections(): SectionEntry[] {
 
 /** The settings: their sections at the side, above on a narrow window, and the chosen one. */
 export function SettingsPage(): ReactNode {
-  const { settings } = useTexts("settings");
+  const { layout } = useTexts();
   const path = useRouterState({ select: (router) => router.location.pathname });
   const sections = useSections();
   const isOpen = ({ to }: SectionEntry) => path === to || path.startsWith(`${to}/`);
@@ -27,8 +27,8 @@ export function SettingsPage(): ReactNode {
     <div className="mx-auto grid w-full max-w-6xl gap-x-8 gap-y-4 px-4 py-5 sm:px-6 lg:grid-cols-[12rem_minmax(0,1fr)]">
       <SectionLinks sections={sections} path={path} />
       {isHidden ? (
-        <EmptyState icon={Ban} title={settings.ownersOnly} isWholePage>
-          <p>{settings.ownersOnlyHint}</p>
+        <EmptyState icon={Ban} title={layout.ownersOnly} isWholePage>
+          <p>{layout.ownersOnlyHint}</p>
         </EmptyState>
       ) : (
         <Outlet />

@@ -43,7 +43,7 @@ const team = createRoute({ getParentRoute: parent, path: "team", component: lazy
 const manychat = createRoute({
   getParentRoute: parent,
   path: "manychat",
-  component: lazyPage(() => import("./manychat"), "ManychatSection", "settings"),
+  component: lazyPage(() => import("./manychat"), "ManychatSection", "settings", "manychat"),
 });
 const webhooks = createRoute({
   getParentRoute: parent,

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { keywordsOf, patchOf } from "./bot-values";
 import { differenceOf } from "./difference";
 import { isRestorable, textOfValue } from "./history-values";
-import { endsNextDay, faultyDays, hoursOf, nextSpan, serverHoursOf } from "./hours-values";
+import { copyMonday, endsNextDay, faultyDays, hoursOf, nextSpan, serverHoursOf } from "./hours-values";
 import { isPaymentLate, MAX_POLLS, pollInterval } from "./plan-polling";
 import { formFieldOf } from "./save";
 import { sentencesPatch } from "./sentences-values";
@@ -35,6 +35,16 @@ it("knows a span over midnight, and one that is not usable", () => {
   expect(endsNextDay({ from: "08:00", to: "18:00" })).toBe(false);
   expect(faultyDays({ ...hoursOf(null), tue: [{ from: "08:00", to: "" }], wed: [{ from: "08:00", to: "08:00" }] })).toEqual(["tue", "wed"]);
   expect(faultyDays({ ...hoursOf(null), sun: [{ from: "00:00", to: "00:00" }] })).toEqual([]);
+});
+
+it("copies Monday to the days that the button names, and to no others", () => {
+  const hours = hoursOf({ mon: [["08:00", "18:00"]], wed: [["09:00", "12:00"]], sun: [["10:00", "12:00"]] });
+  const span = [["08:00", "18:00"]];
+  const weekdays = { mon: span, tue: span, wed: span, thu: span, fri: span };
+  expect(serverHoursOf(copyMonday(hours, "weekdays"))).toEqual({ ...weekdays, sun: [["10:00", "12:00"]] });
+  expect(serverHoursOf(copyMonday(hours, "withSaturday"))).toEqual({ ...weekdays, sat: span, sun: [["10:00", "12:00"]] });
+  expect(serverHoursOf(copyMonday(hours, "all"))).toEqual({ ...weekdays, sat: span, sun: span });
+  expect(copyMonday(hours, "all").tue[0]).not.toBe(hours.mon[0]);
 });
 
 it("offers a further span that begins after the last one", () => {

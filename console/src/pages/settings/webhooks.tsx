@@ -8,7 +8,7 @@ import { useFormat } from "@/session/company";
 import { useTexts } from "@/texts";
 import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
-import { Card } from "@/ui/card";
+import { Card, CardContent, CardHeader, CardTitle } from "@/ui/card";
 
 import { Loaded, Section } from "./section";
 import { ShownOnce } from "./shown-once";
@@ -55,6 +55,7 @@ export function WebhooksSection() {
           )
         }
       </Loaded>
+      <Words />
       {isCreating && (
         <CreateEndpointDialog
           onClose={() => setCreating(false)}
@@ -74,6 +75,28 @@ export function WebhooksSection() {
         />
       )}
     </Section>
+  );
+}
+
+/** Explains the words of the page to a person who does not program. */
+function Words() {
+  const { webhooks } = useTexts("webhooks");
+  return (
+    <Card>
+      <CardHeader>
+        <CardTitle>{webhooks.wordsTitle}</CardTitle>
+      </CardHeader>
+      <CardContent>
+        <dl className="grid gap-3 text-sm">
+          {webhooks.words.map(({ word, text }) => (
+            <div key={word} className="grid gap-0.5 sm:grid-cols-[10rem_1fr] sm:gap-3">
+              <dt className="font-medium">{word}</dt>
+              <dd className="text-muted-foreground">{text}</dd>
+            </div>
+          ))}
+        </dl>
+      </CardContent>
+    </Card>
   );
 }
 

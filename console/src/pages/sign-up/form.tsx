@@ -1,5 +1,6 @@
 import { zodResolver } from "@hookform/resolvers/zod";
 import { useMutation } from "@tanstack/react-query";
+import { useState } from "react";
 import { useForm } from "react-hook-form";
 import { z } from "zod";
 
@@ -21,8 +22,18 @@ interface Values {
   company_name: string;
 }
 
+interface SignUpProps {
+  /** Token of the invitation by which the account joins a company. */
+  invitation?: string;
+  /** A sentence below the e-mail address. */
+  emailHint?: string | undefined;
+  onSignedUp?: () => void;
+  /** Takes each failure, and returns true when it is shown outside of the form. */
+  onRefused?: (error: unknown) => boolean;
+}
+
 /** Creates an account: with a company of its own, or as the member whom the invitation names. */
-export function SignUpForm({ invitation, onSignedUp }: { invitation?: string; onSignedUp?: () => void }) {
+export function SignUpForm({ invitation, emailHint, onSignedUp, onRefused }: SignUpProps) {
   const { auth, common } = useTexts("auth");
   const isInvited = invitation !== undefined;
   const schema = z.object({
@@ -35,6 +46,7 @@ export function SignUpForm({ invitation, onSignedUp }: { invitation?: string; on
     resolver: zodResolver(schema),
     defaultValues: { email: "", password: "", full_name: "", company_name: "" },
   });
+  const [isShownOutside, setShownOutside] = useState(false);
   const signUp = useMutation({
     mutationFn: async ({ company_name, full_name, ...account }: Values) => {
       const body = {
@@ -49,7 +61,10 @@ export function SignUpForm({ invitation, onSignedUp }: { invitation?: string; on
       onSignedUp?.();
       adoptSession(answer);
     },
-    onError: (error) => showFieldErrors(form, error),
+    onError: (error) => {
+      showFieldErrors(form, error);
+      setShownOutside(onRefused?.(error) === true);
+    },
     meta: { showsError: true },
   });
   const { errors } = form.formState;
@@ -66,13 +81,13 @@ export function SignUpForm({ invitation, onSignedUp }: { invitation?: string; on
       <Field label={auth.fullName} isOptional error={errors.full_name?.message}>
         {(control) => <Input {...control} autoComplete="name" {...form.register("full_name")} />}
       </Field>
-      <Field label={auth.email} error={errors.email?.message}>
+      <Field label={auth.email} hint={emailHint} error={errors.email?.message}>
         {(control) => <Input {...control} type="email" autoComplete="username" {...form.register("email")} />}
       </Field>
       <Field label={auth.password} hint={auth.passwordHint(MIN_PASSWORD_CHARS)} error={errors.password?.message}>
         {(control) => <Input {...control} type="password" autoComplete="new-password" {...form.register("password")} />}
       </Field>
-      <FormError error={signUp.error} />
+      <FormError error={isShownOutside ? null : signUp.error} />
       <Button type="submit" size="lg" isBusy={signUp.isPending}>
         {isInvited ? auth.join : auth.signUp}
       </Button>

@@ -2,6 +2,7 @@ import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-q
 import { BookOpenCheck, Download, Plus, Upload } from "lucide-react";
 import { lazy, Suspense, useState } from "react";
 
+import { type ApprovedAnswer, approvedAnswersQuery } from "@/answers/queries";
 import { callEmpty, client, send } from "@/api/client";
 import { FormError } from "@/layout/form-error";
 import { LoadMore } from "@/layout/load-more";
@@ -13,10 +14,8 @@ import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
 import { ConfirmDialog } from "@/ui/dialog";
 
-import { type ApprovedAnswer, approvedAnswersQuery } from "./queries";
-
 // Their forms need more code than the list: they are loaded when they are opened.
-const AnswerDialog = lazy(() => import("./answer-dialog").then(({ AnswerDialog: component }) => ({ default: component })));
+const AnswerDialog = lazy(() => import("@/answers/answer-dialog").then(({ AnswerDialog: component }) => ({ default: component })));
 const ImportDialog = lazy(() => import("./import-dialog").then(({ ImportDialog: component }) => ({ default: component })));
 
 type Open = { kind: "new" } | { kind: "import" } | { kind: "edit" | "delete"; answer: ApprovedAnswer };
@@ -59,8 +58,8 @@ export function AnswersTab() {
       )}
       <LoadMore list={list} />
       <Suspense>
-        {open?.kind === "new" && <AnswerDialog answer={null} onClose={close} />}
-        {open?.kind === "edit" && <AnswerDialog answer={open.answer} onClose={close} />}
+        {open?.kind === "new" && <AnswerDialog title={unanswered.newAnswer} stored={null} onClose={close} />}
+        {open?.kind === "edit" && <AnswerDialog title={unanswered.editAnswer} stored={open.answer} onClose={close} />}
         {open?.kind === "import" && <ImportDialog onClose={close} />}
       </Suspense>
       {open?.kind === "delete" && <DeleteAnswer answer={open.answer} onClose={close} />}

@@ -1,8 +1,11 @@
 import { zodResolver } from "@hookform/resolvers/zod";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { useEffect, useId, useState } from "react";
+import { useEffect, useId } from "react";
 import { Controller, useForm } from "react-hook-form";
 
+import { AnswerFields, type AnswerValues, answerSchema } from "@/answers/answer-fields";
+import { addPassage, PassageButton } from "@/answers/passage-button";
+import { MAX_QUESTION_CHARACTERS } from "@/answers/queries";
 import { call, client } from "@/api/client";
 import { FormError } from "@/layout/form-error";
 import { showDone } from "@/layout/toasts";
@@ -14,10 +17,7 @@ import { Button } from "@/ui/button";
 import { Dialog } from "@/ui/dialog";
 import { Checkbox } from "@/ui/switch";
 
-import { AnswerFields, type AnswerValues, answerSchema } from "./answer-fields";
 import type { QuestionGroup } from "./grouping";
-import { PassagePicker } from "./passage-picker";
-import { MAX_ANSWER_CHARACTERS, MAX_QUESTION_CHARACTERS } from "./queries";
 import { WhyPanel } from "./why-panel";
 
 type ApproveValues = AnswerValues & { golden: boolean };
@@ -27,13 +27,6 @@ export function ApproveDialog({ group, onClose }: { group: QuestionGroup; onClos
   const { unanswered, common } = useTexts("unanswered");
   const formId = useId();
   const { form, save, remove } = useApproval(group, onClose);
-  const [isPicking, setPicking] = useState(false);
-  const use = (passage: string) => {
-    const written = form.getValues("answer").trim();
-    // Added, never put in place of what was written.
-    const joined = written === "" ? passage.trim() : `${written}\n\n${passage.trim()}`;
-    form.setValue("answer", Array.from(joined).slice(0, MAX_ANSWER_CHARACTERS).join(""), { shouldDirty: true, shouldValidate: true });
-  };
   return (
     <Dialog
       title={unanswered.answerTitle}
@@ -57,15 +50,9 @@ export function ApproveDialog({ group, onClose }: { group: QuestionGroup; onClos
       }
     >
       <form id={formId} noValidate className="grid grid-cols-[minmax(0,1fr)] gap-5" onSubmit={(event) => void form.handleSubmit((values) => save.mutate(values))(event)}>
-        <WhyPanel group={group} onUse={use} />
+        <WhyPanel group={group} onUse={(passage) => addPassage(form, passage)} />
         <AnswerFields form={form} />
-        {isPicking ? (
-          <PassagePicker onUse={use} onClose={() => setPicking(false)} />
-        ) : (
-          <Button variant="outline" className="justify-self-start" onClick={() => setPicking(true)}>
-            {unanswered.fromDocument}
-          </Button>
-        )}
+        <PassageButton form={form} />
         <Controller
           control={form.control}
           name="golden"

@@ -17,7 +17,7 @@ export function UnansweredPage() {
   const { tab = "questions" } = route.useSearch();
   const navigate = route.useNavigate();
   return (
-    <Page title={unanswered.title} lead={unanswered.lead}>
+    <Page title={unanswered.title} lead={isOwner ? unanswered.lead : unanswered.leadOfOthers}>
       {isOwner ? (
         <Tabs value={tab} onValueChange={(next) => void navigate({ search: next === "answers" ? { tab: "answers" } : {} })} className="grid gap-4">
           <TabsList className="w-fit" aria-label={unanswered.title}>

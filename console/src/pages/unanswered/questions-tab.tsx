@@ -42,7 +42,6 @@ export function QuestionsTab() {
             <p className="text-sm text-muted-foreground">{unanswered.wordings(groups.length)}</p>
             <SortSelect />
           </div>
-          {!isOwner && <p className="text-sm text-muted-foreground">{unanswered.askOwner}</p>}
           <ul className="divide-y rounded-lg border bg-card">
             {groups.map((group) => (
               <QuestionRow key={group.newest.id} group={group} />

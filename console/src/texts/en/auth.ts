@@ -1,7 +1,8 @@
 export const auth = {
   signIn: "Sign in",
   signUp: "Create an account",
-  signUpLead: "Your assistant answers from your documents within minutes. The first questions are free.",
+  signUpLead:
+    "Your assistant answers from your documents within minutes. The first questions are free, without a card; you read how many on the next page. After them the assistant answers nobody until you choose a plan.",
   noAccount: "No account yet?",
   hasAccount: "You have an account?",
   email: "E-mail address",
@@ -28,6 +29,43 @@ export const auth = {
   linkIncomplete: "The link is not complete. Open it again as a whole, or ask for a new one.",
   invitationTitle: "Join a company",
   invitationLead: "A colleague has invited you. An invitation is valid for 72 hours, once.",
+  offer: {
+    title: (company: string) => `Join ${company}`,
+    from: "Invited by",
+    role: "Your role",
+    roles: {
+      owner: "You may do everything: settings, documents, team and plan. Only the account owner may hand the ownership over.",
+      support: "You read and answer conversations, and handle orders. Settings, team and plan stay with the owners.",
+    },
+    for: "For",
+    anybody: "Whoever has this link",
+    onlyFor: (email: string) => `The account with the address ${email} only`,
+    until: "Valid until",
+    untilOnce: (at: string) => `${at}, for one person`,
+  },
+  useAddress: (email: string) => `The invitation is for ${email}.`,
+  refused: "This invitation cannot be used any more. Ask for a new one.",
+  refusedFor: (email: string) => `The invitation is for ${email} only. Use the account with this address, or ask for another invitation.`,
+  ended: {
+    used: {
+      title: "This invitation was used already.",
+      hint: "If that was you, sign in. Otherwise ask the company for a new invitation.",
+    },
+    revoked: {
+      title: "The company has taken this invitation back.",
+      hint: "Ask the person who invited you for a new one.",
+    },
+    expired: {
+      title: "This invitation has expired.",
+      hint: "Invitations are valid for 72 hours. Ask the person who invited you for a new one.",
+    },
+    unknown: {
+      title: "There is no invitation with this code.",
+      hint: "The link may be incomplete, or the company is closed. Open the link again as a whole, or ask for a new one.",
+    },
+    at: (at: string) => `On ${at}.`,
+    other: "Enter another code",
+  },
   invitationCode: "Code of the invitation",
   invitationCodeHint: "It begins with inv_. A link that you open here holds it already.",
   next: "Continue",

@@ -35,5 +35,15 @@ export const common = {
   status: "Status",
   allStatuses: "All",
   clearFilters: "Remove the filters",
+  /** What a text of the assistant is. */
+  answerSources: {
+    documents: "Quoted from the documents",
+    catalogue: "From the catalogue",
+    approved: "Approved answer",
+    courtesy: "Courtesy, no answer",
+    notFound: "Not in the documents",
+    noModel: "No model answered",
+    notice: "Automatic notice, no answer",
+  },
   noMatch: "Nothing matches these filters",
 };

@@ -5,6 +5,7 @@ import { navigation } from "./navigation";
 export const documents = {
   title: navigation.documents,
   lead: "Your assistant answers from these files, with the page.",
+  leadOfOthers: "You may read them; only owners upload and delete documents.",
   empty: "No documents yet",
   emptyHint: "Drop a price list, a catalogue or your delivery terms above. Within a minute your assistant answers from it.",
   emptyAskOwner: "The owner of the company uploads documents here.",
@@ -30,11 +31,18 @@ export const documents = {
     waiting: "Waits for its turn",
     preparing: "Being checked",
     sending: "Being sent",
-    sent: "Uploaded. It is being read now.",
     known: "This file is here already; nothing was added.",
     refused: "Not taken",
     failed: "Failed",
     cancelled: "Cancelled. Nothing of it was kept.",
+  },
+  /** The document of an upload that has arrived. */
+  readingStates: {
+    reading: "Uploaded. It is being read now.",
+    read: "Read: your assistant answers from it.",
+    "read-with-gaps": "Read, with gaps: the list below names the pages.",
+    failed: "Uploaded, but it could not be read: the list below says why.",
+    gone: "Uploaded.",
   },
   sentOf: (sent: string, size: string) => `${sent} of ${size}`,
   progressOf: (name: string) => `Progress of ${name}`,

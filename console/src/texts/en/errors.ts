@@ -33,6 +33,8 @@ export const errors = {
     signup_disabled: "Sign-up is closed here.",
     already_member: "You belong to this company already. The invitation stays open.",
     invitation_used: "This invitation was used already.",
+    invitation_revoked: "The company has taken this invitation back.",
+    invitation_expired: "This invitation has expired.",
     no_mail: "No mail is sent here. Ask the owner of your company, or an administrator, for a link.",
     no_password: "This account has its password elsewhere.",
     password_changed: "The password was changed at the same time. Sign in again.",

@@ -25,6 +25,8 @@ export const inbox = {
   },
   choose: "Choose a conversation",
   chooseHint: "Arrow keys walk, Enter opens, R answers.",
+  takeOverHow:
+    "To answer yourself, choose “Take over” (T on the keyboard): the assistant falls silent, and the customer sees no notice, only your messages in the same chat.",
   unknown: "Contact without a name",
   noMessage: "No message",
   back: "All conversations",
@@ -89,7 +91,6 @@ export const inbox = {
     superseded: "Not answered: a later message took its place",
     courtesy: "Needs no answer",
   } as Record<string, string>,
-  notAnswered: "The documents do not say",
   waitsForAnswer: "Waits for an answer",
   contact: {
     actions: (name: string) => `Actions for ${name}`,

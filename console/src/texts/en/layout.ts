@@ -37,6 +37,8 @@ export const layout = {
     restored: "Everything is there again.",
     askOwner: "Only an owner can restore it. Ask one to sign in.",
   },
+  ownersOnly: "Only owners see this",
+  ownersOnlyHint: "Ask an owner of the company to change it, or to make you an owner.",
   noCompany: "You belong to no company yet",
   noCompanyHint: "Open the invitation that a colleague sent you, or sign up with a company of your own.",
   shortcuts: "Keyboard shortcuts",

@@ -5,6 +5,7 @@ import { navigation } from "./navigation";
 export const products = {
   title: navigation.products,
   lead: "The catalogue that your assistant sells from.",
+  ownersOnly: "The catalogue is the owners’ matter. You may enter and change orders, and write the names and prices of their items yourself.",
   create: "New product",
   import: "Import a file",
   search: "Search by name",

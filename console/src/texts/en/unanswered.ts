@@ -5,12 +5,12 @@ import { navigation } from "./navigation";
 export const unanswered = {
   title: navigation.unanswered,
   lead: "Questions that your assistant did not answer. Write the answer once; it is given from then on.",
+  leadOfOthers: "Questions that your assistant did not answer. The owner of the company approves answers.",
   questions: "Questions",
   answers: "Approved answers",
   empty: "Every question was answered",
   emptyHint: "When your documents do not hold an answer, the question appears here with the reason.",
   wordings: (n: number) => plural("en", n, "question without an answer", "questions without an answer"),
-  askOwner: "The owner of the company approves answers.",
   sort: "Order",
   sorts: { often: "Most asked first", newest: "Newest first" },
   asked: (n: number) => `asked ${plural("en", n, "time", "times")}`,

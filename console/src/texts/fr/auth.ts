@@ -3,7 +3,8 @@ import type { Texts } from "../en";
 export const auth: Texts["auth"] = {
   signIn: "Se connecter",
   signUp: "Créer un compte",
-  signUpLead: "Votre assistant répond d’après vos documents en quelques minutes. Les premières questions sont gratuites.",
+  signUpLead:
+    "Votre assistant répond d’après vos documents en quelques minutes. Les premières questions sont gratuites, sans carte bancaire ; leur nombre est affiché à la page suivante. Ensuite, l’assistant ne répond plus à personne tant que vous n’avez pas choisi de formule.",
   noAccount: "Pas encore de compte ?",
   hasAccount: "Vous avez un compte ?",
   email: "Adresse e-mail",
@@ -30,6 +31,43 @@ export const auth: Texts["auth"] = {
   linkIncomplete: "Le lien est incomplet. Ouvrez-le en entier, ou demandez-en un nouveau.",
   invitationTitle: "Rejoindre une entreprise",
   invitationLead: "Un collègue vous a invité. Une invitation est valable 72 heures, une seule fois.",
+  offer: {
+    title: (company) => `Rejoindre ${company}`,
+    from: "Invité par",
+    role: "Votre rôle",
+    roles: {
+      owner: "Vous pouvez tout faire : réglages, documents, équipe et formule. Seul le titulaire du compte peut transmettre la propriété.",
+      support: "Vous lisez les conversations, vous y répondez, et vous traitez les commandes. Les réglages, l’équipe et la formule restent aux propriétaires.",
+    },
+    for: "Pour",
+    anybody: "Toute personne qui a ce lien",
+    onlyFor: (email) => `Seulement le compte avec l’adresse ${email}`,
+    until: "Valable jusqu’au",
+    untilOnce: (at) => `${at}, pour une seule personne`,
+  },
+  useAddress: (email) => `L’invitation est pour ${email}.`,
+  refused: "Cette invitation ne peut plus être utilisée. Demandez-en une nouvelle.",
+  refusedFor: (email) => `L’invitation est pour ${email} seulement. Prenez le compte avec cette adresse, ou demandez une autre invitation.`,
+  ended: {
+    used: {
+      title: "Cette invitation a déjà été utilisée.",
+      hint: "Si c’était vous, connectez-vous. Sinon, demandez une nouvelle invitation à l’entreprise.",
+    },
+    revoked: {
+      title: "L’entreprise a retiré cette invitation.",
+      hint: "Demandez-en une nouvelle à la personne qui vous a invité.",
+    },
+    expired: {
+      title: "Cette invitation a expiré.",
+      hint: "Une invitation est valable 72 heures. Demandez-en une nouvelle à la personne qui vous a invité.",
+    },
+    unknown: {
+      title: "Aucune invitation n’a ce code.",
+      hint: "Le lien est peut-être incomplet, ou l’entreprise est fermée. Ouvrez-le en entier, ou demandez-en un nouveau.",
+    },
+    at: (at) => `Le ${at}.`,
+    other: "Saisir un autre code",
+  },
   invitationCode: "Code de l’invitation",
   invitationCodeHint: "Il commence par inv_. Un lien ouvert ici le contient déjà.",
   next: "Continuer",

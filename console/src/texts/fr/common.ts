@@ -35,5 +35,14 @@ export const common: Texts["common"] = {
   status: "Statut",
   allStatuses: "Tous",
   clearFilters: "Retirer les filtres",
+  answerSources: {
+    documents: "Cité des documents",
+    catalogue: "Du catalogue",
+    approved: "Réponse approuvée",
+    courtesy: "Politesse, pas une réponse",
+    notFound: "Pas dans les documents",
+    noModel: "Aucun modèle n’a répondu",
+    notice: "Message automatique, pas une réponse",
+  },
   noMatch: "Rien ne correspond à ces filtres",
 };

@@ -33,6 +33,8 @@ export const errors: Texts["errors"] = {
     signup_disabled: "L’inscription est fermée ici.",
     already_member: "Vous appartenez déjà à cette entreprise. L’invitation reste ouverte.",
     invitation_used: "Cette invitation a déjà été utilisée.",
+    invitation_revoked: "L’entreprise a retiré cette invitation.",
+    invitation_expired: "Cette invitation a expiré.",
     no_mail: "Aucun e-mail n’est envoyé ici. Demandez un lien au propriétaire de votre entreprise ou à un administrateur.",
     no_password: "Le mot de passe de ce compte se gère ailleurs.",
     password_changed: "Le mot de passe a été changé en même temps. Reconnectez-vous.",

@@ -26,6 +26,8 @@ export const inbox: Texts["inbox"] = {
   },
   choose: "Choisissez une conversation",
   chooseHint: "Les flèches parcourent, Entrée ouvre, R répond.",
+  takeOverHow:
+    "Pour répondre vous-même, choisissez « Prendre en main » (T au clavier) : l’assistant se tait, et le client ne voit aucun avis, seulement vos messages dans la même discussion.",
   unknown: "Contact sans nom",
   noMessage: "Aucun message",
   back: "Toutes les conversations",
@@ -90,7 +92,6 @@ export const inbox: Texts["inbox"] = {
     superseded: "Sans réponse : un message plus récent l’a remplacé",
     courtesy: "N’attend pas de réponse",
   },
-  notAnswered: "Les documents ne le disent pas",
   waitsForAnswer: "Attend une réponse",
   contact: {
     actions: (name) => `Actions pour ${name}`,

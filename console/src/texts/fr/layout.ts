@@ -38,6 +38,8 @@ export const layout: Texts["layout"] = {
     restored: "Tout est de nouveau là.",
     askOwner: "Seul un propriétaire peut la restaurer. Demandez-lui de se connecter.",
   },
+  ownersOnly: "Réservé aux propriétaires",
+  ownersOnlyHint: "Demandez à un propriétaire de l’entreprise de faire le changement, ou de vous donner son rôle.",
   noCompany: "Vous n’appartenez encore à aucune entreprise",
   noCompanyHint: "Ouvrez l’invitation qu’un collègue vous a envoyée, ou inscrivez-vous avec votre propre entreprise.",
   shortcuts: "Raccourcis clavier",

@@ -6,6 +6,7 @@ import { navigation } from "./navigation";
 export const products: Texts["products"] = {
   title: navigation.products,
   lead: "Le catalogue que vend votre assistant.",
+  ownersOnly: "Le catalogue est l’affaire des propriétaires. Vous pouvez saisir et modifier des commandes, et écrire vous-même les noms et les prix de leurs articles.",
   create: "Nouveau produit",
   import: "Importer un fichier",
   search: "Rechercher par nom",

@@ -6,12 +6,12 @@ import { navigation } from "./navigation";
 export const unanswered: Texts["unanswered"] = {
   title: navigation.unanswered,
   lead: "Les questions auxquelles votre assistant n’a pas répondu. Écrivez la réponse une fois ; elle est donnée ensuite.",
+  leadOfOthers: "Les questions auxquelles votre assistant n’a pas répondu. Le propriétaire de l’entreprise approuve les réponses.",
   questions: "Questions",
   answers: "Réponses approuvées",
   empty: "Toutes les questions ont eu une réponse",
   emptyHint: "Quand vos documents ne contiennent pas la réponse, la question apparaît ici avec la raison.",
   wordings: (n) => plural("fr", n, "question sans réponse", "questions sans réponse"),
-  askOwner: "Le propriétaire de l’entreprise approuve les réponses.",
   sort: "Ordre",
   sorts: { often: "Les plus posées d’abord", newest: "Les plus récentes d’abord" },
   asked: (n) => `posée ${plural("fr", n, "fois", "fois")}`,

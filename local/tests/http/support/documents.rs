@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use local_postgres::{DataFolder, ProgressOutput, ensure_embedding_model, root};
+use local_postgres::{ProgressOutput, ensure_embedding_model, root};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -22,7 +22,7 @@ pub(crate) fn repository_file(path: impl AsRef<Path>) -> Vec<u8> {
 
 /// The file of the embedding model multilingual-e5-small, fetched when it is missing.
 pub(crate) fn e5_model_file() -> String {
-    let file = ensure_embedding_model(&DataFolder::open(None).unwrap(), ProgressOutput::Silent).unwrap();
+    let file = ensure_embedding_model(ProgressOutput::Silent).unwrap();
     file.to_str().unwrap().to_owned()
 }
 

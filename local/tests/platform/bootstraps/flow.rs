@@ -14,7 +14,7 @@ use local::{
     template::Template,
     testing::{self, TestDatabase},
 };
-use local_postgres::{DataFolder, ProgressOutput, ensure_embedding_model, root};
+use local_postgres::{ProgressOutput, ensure_embedding_model, root};
 use serde_json::Value;
 use shared::{
     sealed::KeyRing,
@@ -86,7 +86,7 @@ impl Deployment {
         ]);
         let mut settings = resources::settings(&template, &scope, &servers.aws.settings(), &overrides).unwrap();
         // In a deployment the file is in the layer of the embedding model, where the setting's default expects it.
-        let model = ensure_embedding_model(&DataFolder::open(None).unwrap(), ProgressOutput::Silent).unwrap();
+        let model = ensure_embedding_model(ProgressOutput::Silent).unwrap();
         let embedding = settings.values_mut().filter(|settings| settings.contains_key("EMBEDDING_PROVIDER"));
         for settings in embedding {
             assert_eq!(settings["EMBEDDING_PROVIDER"], "e5");

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
     sync::{
         Mutex,
@@ -22,7 +22,7 @@ use local::{
         webhook_receiver::FakeReceiver,
     },
 };
-use local_postgres::{ChildProcess, DataFolder, ProgressOutput, Python, free_port, root};
+use local_postgres::{ChildProcess, DataFolder, free_port};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -81,9 +81,6 @@ impl WholeStack {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let path = folder.path().join("data");
         let data = DataFolder::open(Some(&path)).unwrap();
-        // The Python environment holds no data, and its making takes a minute.
-        Python::ensure(&DataFolder::open(None).unwrap(), ProgressOutput::Silent).unwrap();
-        symlink(root().join(".local/python"), data.join("python")).unwrap();
         let (manychat, models) = (FakeManyChat::start().await.unwrap(), FakeModels::start().await.unwrap());
         models.always(FakeReply::Text("It takes three days.".to_owned()));
         let receiver = FakeReceiver::start().await.unwrap();

@@ -1,14 +1,14 @@
 //! The function `migrate`. Each test has its own server, because roles and their passwords belong to a whole server.
 
 use local::environment::{BillingDatabaseUrls, DatabaseUrls};
-use local_postgres::{Cluster, DataFolder, Postgres, ProgressOutput, Python};
+use local_postgres::{Cluster, Postgres, ProgressOutput, Python};
 use serde_json::{Value, json};
 use shared::{error::BoxError, function::Handler};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// Starts a server without migrations.
 pub(crate) async fn start_server() -> Postgres {
-    let python = Python::ensure(&DataFolder::open(None).unwrap(), ProgressOutput::Silent).unwrap();
+    let python = Python::ensure(ProgressOutput::Silent).unwrap();
     Postgres::start(Cluster::temporary(&python).unwrap(), ProgressOutput::Silent).await.unwrap()
 }
 

@@ -55,6 +55,21 @@ impl Email {
     }
 }
 
+/// Returns true for the text that stands in for the address of an account without one.
+#[must_use]
+pub fn is_placeholder_email(address: &str) -> bool {
+    address.rsplit_once('@').is_some_and(|(_, domain)| domain == PLACEHOLDER_DOMAIN)
+}
+
+/// Returns an address with only the first letter of its local part and its domain: enough for its holder to recognise it,
+/// too little to write to it.
+#[must_use]
+pub fn mask_email(address: &str) -> String {
+    let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+    let first: String = local.chars().take(1).collect();
+    format!("{first}…@{domain}")
+}
+
 /// E-mail address at a sign-in, as somebody typed it. Accounts that are older than the normal form of [`Email`] have their
 /// address as it was typed then, in a form that [`Email`] may refuse today.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +153,23 @@ mod tests {
             ("o'brien/a=b@example.com", "o'brien/a=b@example.com"),
         ] {
             assert_eq!(Email::try_from(typed.to_owned()).unwrap().as_str(), normal, "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn a_masked_address_keeps_its_first_letter_and_its_domain() {
+        for (address, masked) in
+            [("binta@example.com", "b…@example.com"), ("é@exemple.fr", "é…@exemple.fr"), ("b", "b…@"), ("", "…@")]
+        {
+            assert_eq!(mask_email(address), masked);
+        }
+    }
+
+    #[test]
+    fn only_the_placeholder_domain_stands_in_for_an_address() {
+        assert!(is_placeholder_email("5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e@accounts.invalid"));
+        for address in ["awa@example.com", "accounts.invalid", "accounts.invalid@example.com", ""] {
+            assert!(!is_placeholder_email(address), "{address:?}");
         }
     }
 

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     db::SystemTx,
+    documents::MAX_FILENAME_CHARS,
     files::FileFormat,
     input, storage,
     text::{self, detect_language},
@@ -21,8 +22,6 @@ use crate::{
 const NO_MODEL: &str = "legacy";
 /// Maximum length of a chunk, in characters.
 const MAX_CHUNK_CHARS: usize = 20_000;
-/// Maximum length of a document's name, in characters.
-const MAX_FILENAME_CHARS: usize = 255;
 /// Keys of the metadata that may name the file of a chunk, the best one first.
 const FILE_KEYS: [&str; 6] = ["filename", "file_name", "source", "title", "document_id", "file_id"];
 

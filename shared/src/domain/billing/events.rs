@@ -71,8 +71,11 @@ impl Billing {
             EventKind::Unhandled => BillingEventOutcome::Unknown,
             _ => BillingEventOutcome::Done,
         };
-        let unknown_price = if is_applied { None } else { self.apply(event, &kind).await? };
-        let users = self.db.billing_tx(async |tx| Ok(states::affected_users(tx, &kind).await?)).await?;
+        let (users, unknown_price) = if is_applied {
+            (self.db.billing_tx(async |tx| Ok(states::affected_users(tx, &kind).await?)).await?, None)
+        } else {
+            self.apply(event, &kind).await?
+        };
         if let Some(price) = unknown_price.filter(|_| !users.is_empty()) {
             report_unknown_price(&price);
         }
@@ -110,9 +113,9 @@ impl Billing {
     }
 
     /// Applies an event. Without a Stripe client, the event's own object is applied. With one, the subscription's
-    /// present state is fetched and applied instead, unless Stripe does not know the subscription. Returns the price of
-    /// a live subscription at prices that belong to no plan.
-    async fn apply(&self, event: &Event, kind: &EventKind) -> Result<Option<String>, ApiError> {
+    /// present state is fetched and applied instead, unless Stripe does not know the subscription. Returns the users whom
+    /// the event concerns, and the price of a live subscription at prices that belong to no plan.
+    async fn apply(&self, event: &Event, kind: &EventKind) -> Result<(Vec<String>, Option<String>), ApiError> {
         let snapshot = match (&self.stripe, subscription_of(kind)) {
             (Some(stripe), Some(id)) => self.fetch_snapshot(stripe, id, event.created).await?,
             _ => None,
@@ -133,7 +136,8 @@ impl Billing {
             }
             _ => false,
         };
-        self.db
+        let users = self
+            .db
             .billing_tx(async |tx| {
                 if let Some((customer, user)) = buyer
                     && !states::link_buyer(tx, customer, user, is_ours).await?
@@ -153,14 +157,15 @@ impl Billing {
                     (None, Some(subscription)) => states::apply_event(tx, subscription, &prices, event).await?,
                     (None, None) => {}
                 }
-                for user in states::affected_users(tx, kind).await? {
-                    states::choose_current(tx, &user).await?;
+                let users = states::affected_users(tx, kind).await?;
+                for user in &users {
+                    states::choose_current(tx, user).await?;
                 }
                 ledger::mark_applied(tx, &event.id).await?;
-                Ok(())
+                Ok(users)
             })
             .await?;
-        Ok(unknown_price)
+        Ok((users, unknown_price))
     }
 
     /// Fetches a subscription's present state from Stripe, with the number of the fetch.

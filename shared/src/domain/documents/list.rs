@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Document, DocumentRow};
+use super::{Document, document::DocumentRow};
 use crate::{
     db::TenantTx,
     error::ApiError,

@@ -1,4 +1,4 @@
-//! Making, changing and deleting orders as a person of the company. The contact's orders are in [`super`].
+//! Making, changing and deleting orders as a person of the company. The contact's side is in [`super::contact`].
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    MAX_CUSTOMER_NAME_CHARS, MAX_ITEM_NAME_CHARS, MAX_ITEM_QUANTITY, MAX_ITEMS, Order, OrderItem, OrderStatus,
-    add_revenue, counts_as_revenue, decimal, get, list::OrderDetails, lock_conversation, set_status,
+    MAX_CUSTOMER_NAME_CHARS, MAX_ITEM_NAME_CHARS, MAX_ITEM_QUANTITY, MAX_ITEMS, Order, OrderItem, OrderStatus, decimal,
+    get,
+    list::OrderDetails,
+    revenue::{add_revenue, counts_as_revenue},
+    status::{lock_conversation, set_status},
 };
 use crate::{
     conversations,
@@ -294,7 +297,11 @@ pub async fn lock(tx: &mut TenantTx, id: Uuid) -> Result<Order, ApiError> {
     .ok_or_else(|| ApiError::not_found("order"))
 }
 
-/// Replaces the items of a locked order. Counted revenue follows the new total.
+/// Returns the new items of a locked order with their names and prices. A product that the order names before may be
+/// archived.
+///
+/// # Errors
+/// 409 `order_closed` for an order that is delivered or cancelled; the errors of [`price_items`].
 async fn price_new_items(tx: &mut TenantTx, order: &Order, items: &NewOrderItems) -> Result<Vec<OrderItem>, ApiError> {
     if ["delivered", "cancelled"].contains(&order.status.as_str()) {
         let message = format!("the items of an order that is {} stay as they are", order.status);

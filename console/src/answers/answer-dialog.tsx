@@ -13,10 +13,25 @@ import { Button } from "@/ui/button";
 import { Dialog } from "@/ui/dialog";
 
 import { AnswerFields, type AnswerValues, answerSchema } from "./answer-fields";
-import type { ApprovedAnswer } from "./queries";
+import { PassageButton } from "./passage-button";
+import { type ApprovedAnswer, MAX_ANSWER_CHARACTERS, MAX_QUESTION_CHARACTERS } from "./queries";
+
+const firstCharacters = (text: string, max: number) => Array.from(text).slice(0, max).join("");
+
+interface AnswerDialogProps {
+  title: string;
+  /** A sentence above the fields. */
+  lead?: string;
+  /** The approved answer that is changed; null adds one. */
+  stored: ApprovedAnswer | null;
+  /** What the fields begin with, in place of the stored texts. */
+  start?: { question: string; answer: string };
+  onSaved?: (answer: ApprovedAnswer) => void;
+  onClose: () => void;
+}
 
 /** Adds an approved answer, or changes one. */
-export function AnswerDialog({ answer, onClose }: { answer: ApprovedAnswer | null; onClose: () => void }) {
+export function AnswerDialog({ title, lead, stored, start, onSaved, onClose }: AnswerDialogProps) {
   const { unanswered, common } = useTexts("unanswered");
   const { tenant } = useCompany();
   const queries = useQueryClient();
@@ -24,19 +39,20 @@ export function AnswerDialog({ answer, onClose }: { answer: ApprovedAnswer | nul
   const form = useForm<AnswerValues>({
     resolver: zodResolver(answerSchema(unanswered).omit({ golden: true })),
     defaultValues: {
-      question: answer?.question ?? "",
-      answer: answer?.answer ?? "",
-      language: (answer?.language ?? tenant.language) === "en" ? "en" : "fr",
+      question: firstCharacters(start?.question ?? stored?.question ?? "", MAX_QUESTION_CHARACTERS),
+      answer: firstCharacters(start?.answer ?? stored?.answer ?? "", MAX_ANSWER_CHARACTERS),
+      language: (stored?.language ?? tenant.language) === "en" ? "en" : "fr",
     },
   });
   const save = useMutation({
     meta: { showsError: true },
-    mutationFn: (body: AnswerValues) =>
-      answer === null
-        ? call(client.POST("/api/v1/approved-answers", { body }))
-        : call(client.PATCH("/api/v1/approved-answers/{id}", { params: { path: { id: answer.id } }, body })),
-    onSuccess: async () => {
+    mutationFn: async (body: AnswerValues) => {
+      if (stored === null) return (await call(client.POST("/api/v1/approved-answers", { body }))).data;
+      return (await call(client.PATCH("/api/v1/approved-answers/{id}", { params: { path: { id: stored.id } }, body }))).data;
+    },
+    onSuccess: async (answer) => {
       showDone(unanswered.saved);
+      onSaved?.(answer);
       onClose();
       await Promise.all(["approved-answers", "unanswered"].map((name) => queries.invalidateQueries({ queryKey: [name] })));
     },
@@ -44,7 +60,7 @@ export function AnswerDialog({ answer, onClose }: { answer: ApprovedAnswer | nul
   });
   return (
     <Dialog
-      title={answer === null ? unanswered.newAnswer : unanswered.editAnswer}
+      title={title}
       className="max-w-2xl"
       onClose={onClose}
       actions={
@@ -59,7 +75,9 @@ export function AnswerDialog({ answer, onClose }: { answer: ApprovedAnswer | nul
       }
     >
       <form id={formId} noValidate className="grid grid-cols-[minmax(0,1fr)] gap-5" onSubmit={(event) => void form.handleSubmit((values) => save.mutate(values))(event)}>
+        {lead !== undefined && <p className="text-sm text-muted-foreground">{lead}</p>}
         <AnswerFields form={form} />
+        <PassageButton form={form} />
         <FormError error={save.error} />
       </form>
     </Dialog>
