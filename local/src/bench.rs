@@ -8,6 +8,7 @@ pub(crate) mod figures;
 mod fixture;
 mod layers;
 mod stub;
+mod traces;
 
 use std::{
     fs::{self, File},
@@ -66,6 +67,9 @@ pub struct Arguments {
     /// Measure only the layers around a quota request.
     #[arg(long)]
     layers: bool,
+    /// Measure only what traces add to a request.
+    #[arg(long, conflicts_with = "layers")]
+    traces: bool,
     /// Fail when a figure of the first profile exceeds its budget.
     #[arg(long)]
     check: bool,
@@ -84,6 +88,9 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 fn measure(arguments: &Arguments, scene: &BenchFixture) -> Result<()> {
     if arguments.layers {
         return layers::measure(arguments, scene);
+    }
+    if arguments.traces {
+        return traces::measure(arguments, scene);
     }
     let mut programs = Vec::new();
     for (place, profile) in arguments.profiles.iter().enumerate() {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use chrono::Local;
 use clap::Args;
 use local_postgres::{DataFolder, ProgressOutput};
-use shared::{function::StartedFunction, settings::SettingsMap};
+use shared::{function::Handler, settings::SettingsMap};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -326,8 +326,8 @@ pub async fn migrate(database: &DatabaseUrls) -> Result<()> {
 async fn migrate_with(database: &DatabaseUrls, overrides: &SettingsMap) -> Result<()> {
     let mut settings = database.migrate_settings();
     settings.extend(overrides.get_key_value("FREE_QUOTA_LIMIT").map(|(name, value)| (name.clone(), value.clone())));
-    let handler = Box::pin(migrate::FUNCTION.start(settings)).await.map_err(anyhow::Error::from_boxed)?;
-    let StartedFunction::Event(handle) = handler else { bail!("migrate handles no events") };
+    let started = Box::pin(migrate::FUNCTION.start(settings)).await.map_err(anyhow::Error::from_boxed)?;
+    let Handler::Event(handle) = started.handler else { bail!("migrate handles no events") };
     handle(serde_json::json!({})).await.map_err(anyhow::Error::from_boxed).context("a migration failed")?;
     Ok(())
 }

@@ -3,7 +3,10 @@
 
 use std::{
     fmt,
-    sync::atomic::{AtomicI64, Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -15,9 +18,10 @@ use lambda_runtime::{Context, LambdaEvent};
 use serde_json::Value;
 use shared::{
     clock,
-    function::{Function, StartedFunction},
+    function::{Function, Handler, StartedFunction},
     logging,
     settings::SettingsMap,
+    telemetry::Telemetry,
 };
 use tokio::{sync::OnceCell, task::JoinSet};
 use tower::Service;
@@ -30,7 +34,8 @@ pub struct Lambda {
     function: Function,
     timeout: Duration,
     settings: SettingsMap,
-    handler: OnceCell<StartedFunction>,
+    started: OnceCell<StartedFunction>,
+    flushes: Flushes,
     /// Difference of the function's clock to the machine's, in seconds.
     clock_offset_s: AtomicI64,
 }
@@ -53,7 +58,14 @@ impl Lambda {
     /// A function that starts at its first event.
     #[must_use]
     pub fn new(function: Function, timeout: Duration, settings: SettingsMap) -> Self {
-        Self { function, timeout, settings, handler: OnceCell::new(), clock_offset_s: AtomicI64::new(0) }
+        Self {
+            function,
+            timeout,
+            settings,
+            started: OnceCell::new(),
+            flushes: Flushes::default(),
+            clock_offset_s: AtomicI64::new(0),
+        }
     }
 
     /// The function's name in the template.
@@ -77,7 +89,7 @@ impl Lambda {
     /// Fails with [`InvocationError::Start`].
     pub async fn start(&self) -> Result<&StartedFunction, InvocationError> {
         let start = || self.function.start(self.settings.clone());
-        let started = self.handler.get_or_try_init(|| Box::pin(start())).await;
+        let started = self.started.get_or_try_init(|| Box::pin(start())).await;
         started.map_err(|error| InvocationError::Start(self.name(), logging::chain(error.as_ref())))
     }
 
@@ -92,7 +104,8 @@ impl Lambda {
     /// # Errors
     /// Fails like [`Lambda::invoke`] until the answer begins.
     pub async fn stream(&self, event: Value) -> Result<Response<Body>, InvocationError> {
-        let StartedFunction::Http(router) = self.start().await?.clone() else {
+        let StartedFunction { handler, telemetry } = self.start().await?.clone();
+        let Handler::Http(router) = handler else {
             return Err(InvocationError::Event(self.name(), "it handles no requests".to_owned()));
         };
         let end_at = tokio::time::Instant::now() + self.timeout;
@@ -107,7 +120,11 @@ impl Lambda {
             Ok(None) => return Err(InvocationError::Event(self.name(), "it never ran".to_owned())),
         };
         let end = Box::pin(tokio::time::sleep_until(end_at));
-        Ok(response.map(|body| Body::from_stream(body.into_data_stream().take_until(end))))
+        let flush = FlushOnDrop { flushes: self.flushes.clone(), telemetry };
+        Ok(response.map(|body| {
+            let data = body.into_data_stream().take_until(end);
+            Body::from_stream(data.inspect(move |_| _ = &flush))
+        }))
     }
 
     /// Handles one event and returns the answer as the Runtime API would receive it.
@@ -115,15 +132,16 @@ impl Lambda {
     /// # Errors
     /// Fails with [`InvocationError`]. A panic is an error, and the function stays usable.
     pub async fn invoke(&self, event: Value) -> Result<Value, InvocationError> {
-        let handler = self.start().await?.clone();
+        let StartedFunction { handler, telemetry } = self.start().await?.clone();
+        let _flush = FlushOnDrop { flushes: self.flushes.clone(), telemetry };
         let deadline = SystemTime::now() + self.timeout;
         // A task of its own contains a panic. Dropping the set cancels the task.
         let mut task = JoinSet::new();
         let offset = self.clock_offset();
         task.spawn(clock::with_offset(offset, async move {
             match handler {
-                StartedFunction::Http(router) => handle_buffered(router, &event, deadline).await,
-                StartedFunction::Event(handle) => handle(event).await.map_err(|error| logging::chain(error.as_ref())),
+                Handler::Http(router) => handle_buffered(router, &event, deadline).await,
+                Handler::Event(handle) => handle(event).await.map_err(|error| logging::chain(error.as_ref())),
             }
         }));
         match tokio::time::timeout(self.timeout, task.join_next()).await {
@@ -131,6 +149,28 @@ impl Lambda {
             Ok(Some(Ok(answer))) => answer.map_err(|error| InvocationError::Event(self.name(), error)),
             Ok(Some(Err(error))) => Err(InvocationError::Event(self.name(), error.to_string())),
             Ok(None) => Err(InvocationError::Event(self.name(), "it never ran".to_owned())),
+        }
+    }
+}
+
+/// The exports of traces that are under way. Dropping the last clone ends them.
+#[derive(Clone, Default)]
+struct Flushes(Arc<Mutex<JoinSet<()>>>);
+
+/// Exports the traces of an event when the answer is complete, beside whatever comes next.
+struct FlushOnDrop {
+    flushes: Flushes,
+    telemetry: Telemetry,
+}
+
+impl Drop for FlushOnDrop {
+    fn drop(&mut self) {
+        let mut flushes = self.flushes.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while flushes.try_join_next().is_some() {}
+        // The stack may be dropped outside of its runtime.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let telemetry = self.telemetry.clone();
+            flushes.spawn_on(async move { telemetry.flush(Duration::MAX).await }, &runtime);
         }
     }
 }

@@ -48,3 +48,4 @@ pub mod stack;
 pub mod stripe_event;
 pub mod template;
 pub mod testing;
+pub mod traces;

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use local::{
     adopt, bench, bench_lists, bench_load, bench_pdf, bench_retrieval, bench_webhook, collection, corpus, dev, doctor,
     embedding_mean, eval, fuzz, histories, import_subscriptions, new_function, openapi, operator, phone, settings,
-    stripe_event,
+    stripe_event, traces,
 };
 
 #[derive(Debug, Parser)]
@@ -24,6 +24,7 @@ enum Command {
     Openapi(openapi::Arguments),
     Collection(collection::Arguments),
     Settings(settings::Arguments),
+    Traces(traces::Arguments),
     Eval(eval::Arguments),
     EmbeddingMean(embedding_mean::Arguments),
     Corpus(corpus::Arguments),
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Collection(arguments) => collection::run(&arguments),
         Command::Settings(arguments) => run_settings(&arguments),
+        Command::Traces(arguments) => run_traces(&arguments),
         Command::Eval(arguments) => run_eval(arguments),
         Command::EmbeddingMean(arguments) => embedding_mean::run(&arguments),
         Command::Corpus(arguments) => run_corpus(arguments),
@@ -116,6 +118,11 @@ async fn run_phone(arguments: phone::Arguments) -> anyhow::Result<()> {
 #[tokio::main]
 async fn run_settings(arguments: &settings::Arguments) -> anyhow::Result<()> {
     settings::run(arguments)
+}
+
+#[tokio::main]
+async fn run_traces(arguments: &traces::Arguments) -> anyhow::Result<()> {
+    traces::run(arguments).await
 }
 
 #[tokio::main]

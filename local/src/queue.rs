@@ -134,7 +134,9 @@ fn failed_message_ids(answer: &Value, ids: &[&str]) -> Option<HashSet<String>> {
         .collect()
 }
 
-fn record(message: &Message, arn: &str) -> Value {
+/// Returns a message in the form in which Lambda passes it to a function. `arn` is that of the queue.
+#[must_use]
+pub fn record(message: &Message, arn: &str) -> Value {
     let attributes = message.attributes.iter().flatten();
     let attributes: serde_json::Map<_, _> =
         attributes.map(|(name, value)| (name.as_str().to_owned(), json!(value))).collect();

@@ -21,6 +21,7 @@ use shared::{
     queue::{Queue, SqsRecord},
     settings::Settings,
     storage::{self, Storage, StorageError},
+    telemetry,
 };
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -105,7 +106,7 @@ struct Work {
 impl Deps {
     async fn process_record(&self, record: SqsRecord<'_>) -> Result<(), BoxError> {
         let message: ExportMessage = serde_json::from_str(record.body)?;
-        tracing::Span::current().record("tenant_id", tracing::field::display(message.customer_id));
+        telemetry::record_tenant(message.customer_id);
         let worker = Uuid::new_v4();
         let begun = self.db.system_tx(async |tx| Ok(exports::begin(tx, message.export_id, worker).await?)).await?;
         let export = match begun {

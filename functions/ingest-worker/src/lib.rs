@@ -23,6 +23,7 @@ use shared::{
     queue::{Queue, SqsRecord},
     settings::Settings,
     storage::Storage,
+    telemetry,
     unconfirmed::UnconfirmedLimits,
 };
 
@@ -77,7 +78,7 @@ impl EventFunction for Deps {
 impl Deps {
     async fn process_record(&self, record: SqsRecord<'_>) -> Result<(), BoxError> {
         for document in events::parse_targets(record.body)? {
-            tracing::Span::current().record("tenant_id", tracing::field::display(document.tenant));
+            telemetry::record_tenant(document.tenant);
             Box::pin(self.ingest(document, record.attempt)).await?;
         }
         Ok(())

@@ -36,6 +36,7 @@ use shared::{
     queue::{self, Queue, SqsRecord},
     sealed::KeyRing,
     settings::Settings,
+    telemetry,
     unconfirmed::UnconfirmedLimits,
 };
 use tokio::time::Instant;
@@ -142,7 +143,7 @@ impl Deps {
     /// Processes one queue message: acquires the lease, does the work and releases the lease.
     async fn process(&self, record: SqsRecord<'_>) -> Result<(), BoxError> {
         let message: ReplyMessage = serde_json::from_str(record.body)?;
-        tracing::Span::current().record("tenant_id", tracing::field::display(message.customer_id));
+        telemetry::record_tenant(message.customer_id);
         let (tenant, conversation) = (message.customer_id, message.conversation_id);
         let outcome = self.db.tenant_tx(tenant, async |tx| Ok(conversations::acquire(tx, conversation).await?)).await?;
         let lease = match outcome {

@@ -20,6 +20,7 @@ use shared::{
     queue::{Queue, SqsRecord},
     sealed::{KeyRing, Secret},
     settings::Settings,
+    telemetry,
     webhook_endpoints::{self, AttemptResult, Claim, ClaimOutcome, ClaimedDelivery, DeliveryError, FinishedAttempt},
 };
 use tokio::time::Instant;
@@ -76,7 +77,7 @@ impl Deps {
     /// Sends the due deliveries of one endpoint, batch by batch, until none is due or [`BATCH_TIME`] is over.
     async fn process(&self, record: SqsRecord<'_>) -> Result<(), BoxError> {
         let message: WebhookMessage = serde_json::from_str(record.body)?;
-        tracing::Span::current().record("tenant_id", tracing::field::display(message.customer_id));
+        telemetry::record_tenant(message.customer_id);
         let (tenant, endpoint) = (message.customer_id, message.endpoint_id);
         let ends_at = Instant::now() + BATCH_TIME;
         loop {

@@ -10,7 +10,7 @@ use shared::{
     conversations,
     db::{Db, SystemDb},
     error::{ApiError, BoxError},
-    function::{EventHandler, StartedFunction},
+    function::{EventHandler, Handler},
     manychat::inbound::InboundMessage,
     opt_outs, orders, quota,
     sealed::KeyRing,
@@ -89,7 +89,7 @@ impl Slot {
             settings.insert(name.to_owned(), value.to_owned());
         }
         let started = reply_worker::FUNCTION.start(settings).await;
-        let StartedFunction::Event(handle) = started.or_else(|error| bail!("{error}"))? else {
+        let Handler::Event(handle) = started.or_else(|error| bail!("{error}"))?.handler else {
             bail!("the reply-worker takes no events")
         };
         Ok(Self { running: None, handle, models, manychat })

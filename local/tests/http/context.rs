@@ -7,7 +7,7 @@ use std::{
 
 use axum::{body::Body, http::Request};
 use serde_json::{Value, json};
-use shared::function::StartedFunction;
+use shared::function::Handler;
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -244,7 +244,7 @@ async fn a_context_costs_one_statement_beyond_the_transactions_own() {
     let settings: [(&str, &str); 2] =
         [("DATABASE_URL", &app.stack.database.app), ("JWT_SECRET", &app.stack.secrets.jwt_secret)];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    let StartedFunction::Http(router) = context::FUNCTION.start(settings).await.unwrap() else {
+    let Handler::Http(router) = context::FUNCTION.start(settings).await.unwrap().handler else {
         panic!("context answers HTTP requests")
     };
     let log = Arc::new(Mutex::new(Vec::new()));

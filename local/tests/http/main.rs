@@ -140,6 +140,8 @@ mod text_limits;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]
+mod traces;
+#[cfg(test)]
 mod turns;
 #[cfg(test)]
 mod unconfirmed;

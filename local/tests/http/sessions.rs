@@ -8,7 +8,7 @@ use std::sync::{
 use axum::{body::Body, http::Request};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use shared::function::StartedFunction;
+use shared::function::Handler;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -354,7 +354,7 @@ async fn a_sign_in_does_the_same_work_for_known_and_unknown_addresses() {
         ("RATE_LIMIT_SIGN_IN", "1000"),
     ];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    let StartedFunction::Http(router) = auth::FUNCTION.start(settings).await.unwrap() else {
+    let Handler::Http(router) = auth::FUNCTION.start(settings).await.unwrap().handler else {
         panic!("auth answers HTTP requests")
     };
     let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);

@@ -2,8 +2,10 @@
 //! given the events of events/ by a Runtime API.
 
 mod build;
+mod errors;
 mod flow;
 mod logs;
 mod metrics;
 mod runtime_api;
 mod starts;
+mod traces;

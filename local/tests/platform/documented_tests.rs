@@ -9,7 +9,7 @@ use std::{
 use local_postgres::root;
 
 /// Documents that name tests as `` `binary` `module::name` ``.
-const DOCUMENTS: [&str; 2] = ["docs/RELIABILITY.md", "docs/SECURITY.md"];
+const DOCUMENTS: [&str; 3] = ["docs/OBSERVABILITY.md", "docs/RELIABILITY.md", "docs/SECURITY.md"];
 
 /// Test binaries of the package `local`. Every other word before a name stands for unit tests beside the code.
 const BINARIES: [&str; 2] = ["http", "platform"];

@@ -19,7 +19,7 @@ use shared::{
     conversations,
     db::Db,
     error::ApiError,
-    function::{EventHandler, StartedFunction},
+    function::{EventHandler, Handler},
     manychat::inbound::InboundMessage,
     orders,
     sealed::KeyRing,
@@ -112,7 +112,7 @@ impl ReplyWorkerHarness {
         ] {
             settings.insert(name.to_owned(), value.to_owned());
         }
-        let StartedFunction::Event(handle) = reply_worker::FUNCTION.start(settings).await.unwrap() else {
+        let Handler::Event(handle) = reply_worker::FUNCTION.start(settings).await.unwrap().handler else {
             panic!("no events")
         };
         let sealed = ring().seal(tenant.customer, tenants::MANYCHAT_KEY_PURPOSE, KEYS[0]).unwrap();

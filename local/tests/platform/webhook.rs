@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use local::{fakes::queue::FakeQueue, testing};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::{Value, json};
-use shared::function::StartedFunction;
+use shared::function::Handler;
 use sqlx::{Connection, PgConnection};
 use tower::ServiceExt;
 
@@ -77,7 +77,7 @@ async fn ten_thousand_generated_bodies_are_stored_completely_or_refused_with_an_
     ] {
         settings.insert(name.to_owned(), value.to_owned());
     }
-    let StartedFunction::Http(router) = manychat_webhook::FUNCTION.start(settings).await.unwrap() else {
+    let Handler::Http(router) = manychat_webhook::FUNCTION.start(settings).await.unwrap().handler else {
         panic!("no routes")
     };
 

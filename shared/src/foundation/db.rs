@@ -64,6 +64,7 @@ use uuid::Uuid;
 use crate::{
     error::{ApiError, Result},
     settings::Settings,
+    telemetry::{self, Span, SpanKind},
 };
 
 /// Timeout of a request's transaction, connecting included. When the database is down, the caller gets its 503 in
@@ -187,7 +188,8 @@ impl Db {
     where
         E: From<ApiError>,
     {
-        transaction(&self.0, tenant_begin_sql("begin", tenant), TenantScope(tenant), REQUEST_TIMEOUT, work).await
+        let begin = tenant_begin_sql("begin", tenant);
+        transaction(&self.0, "tenant transaction", begin, TenantScope(tenant), REQUEST_TIMEOUT, work).await
     }
 
     /// Runs `work` in a read-only transaction of one tenant with isolation level repeatable read: all its statements
@@ -201,7 +203,7 @@ impl Db {
         work: impl AsyncFnOnce(&mut TenantTx) -> Result<T>,
     ) -> Result<T> {
         let begin = tenant_begin_sql("begin isolation level repeatable read read only", tenant);
-        transaction(&self.0, begin, TenantScope(tenant), REQUEST_TIMEOUT, work).await
+        transaction(&self.0, "tenant snapshot", begin, TenantScope(tenant), REQUEST_TIMEOUT, work).await
     }
 
     /// Calls a security-definer function of the schema `app` that reads about users, before any tenant is known, and
@@ -288,7 +290,7 @@ impl SystemDb {
     {
         let timeout_ms = self.timeout.as_millis();
         let begin = format!("begin; set local statement_timeout = {timeout_ms}");
-        transaction(&self.pool, begin, SystemScope, self.timeout, work).await
+        transaction(&self.pool, "system transaction", begin, SystemScope, self.timeout, work).await
     }
 
     pub(crate) fn pool(&self) -> &Pool {
@@ -321,7 +323,7 @@ impl BillingDb {
     pub async fn billing_tx<T>(&self, work: impl AsyncFnOnce(&mut BillingTx) -> Result<T>) -> Result<T> {
         let timeout_ms = self.timeout.as_millis();
         let begin = format!("begin; set local statement_timeout = {timeout_ms}");
-        transaction(&self.pool, begin, BillingScope, self.timeout, work).await
+        transaction(&self.pool, "billing transaction", begin, BillingScope, self.timeout, work).await
     }
 }
 
@@ -404,9 +406,11 @@ fn tenant_begin_sql(begin: &str, tenant: Uuid) -> String {
 
 /// Runs `work` in a transaction that the statements `begin` open, and ends the transaction in every case.
 ///
-/// `timeout` covers everything, from waiting for a connection to the commit.
+/// `timeout` covers everything, from waiting for a connection to the commit. `name` is that of the span, which holds no
+/// SQL.
 async fn transaction<Scope, T, E>(
     pool: &Pool,
+    name: &'static str,
     begin: String,
     scope: Scope,
     timeout: Duration,
@@ -415,6 +419,7 @@ async fn transaction<Scope, T, E>(
 where
     E: From<ApiError>,
 {
+    let span = database_span(name);
     let run = async {
         let opening = retry_on_broken_connection(pool, || PooledConnection::begin(pool, &begin));
         // The short timeout holds for background work too: a database that cannot even begin a transaction is down.
@@ -423,10 +428,13 @@ where
         match work(&mut tx).await {
             Ok(value) => {
                 tx.connection.commit().await.map_err(ApiError::from)?;
+                span.set("lisa.transaction.end", "commit");
                 Ok(value)
             }
             Err(error) => {
                 tx.connection.rollback().await;
+                // Often a refusal, such as of a request without quota, so it is no error of the database.
+                span.set("lisa.transaction.end", "rollback");
                 Err(error)
             }
         }
@@ -434,8 +442,18 @@ where
     match tokio::time::timeout(timeout, run).await {
         Ok(outcome) => outcome,
         // Dropping the future dropped the connection without releasing it: it is closed, and the server rolls back.
-        Err(elapsed) => Err(ApiError::unavailable().with_source(elapsed).into()),
+        Err(elapsed) => {
+            span.fail("timeout");
+            Err(ApiError::unavailable().with_source(elapsed).into())
+        }
     }
+}
+
+/// Opens the span of a transaction, or of a statement outside one. It holds no SQL, which may hold values.
+fn database_span(name: &'static str) -> Span {
+    let span = telemetry::start_span(name, SpanKind::Client);
+    span.set("db.system.name", "postgresql");
+    span
 }
 
 /// Calls a function of the schema `app` outside a transaction. `call` is SQL, so it must not hold text that a client
@@ -445,7 +463,17 @@ where
 /// answer is lost, the request is counted twice.
 pub(crate) async fn call_app_function(pool: &Pool, call: &str) -> sqlx::Result<Vec<PgRow>> {
     let statement = format!("select * from {call}");
-    with_timeout(REQUEST_TIMEOUT, retry_on_broken_connection(pool, || run_simple(pool, &statement))).await
+    let span = database_span("call of a function");
+    if span.is_recorded() {
+        let function = call.split('(').next().unwrap_or_default();
+        span.rename(function.to_owned());
+        span.set("db.stored_procedure.name", function.to_owned());
+    }
+    let rows = with_timeout(REQUEST_TIMEOUT, retry_on_broken_connection(pool, || run_simple(pool, &statement))).await;
+    if rows.is_err() {
+        span.fail("call_failed");
+    }
+    rows
 }
 
 /// Runs one statement in PostgreSQL's simple query protocol, outside a transaction. The statement is one message,

@@ -1,10 +1,20 @@
 //! The common frame of all Lambda functions: name, settings, routes and start. One [`Function`] value runs as a
 //! Lambda bootstrap ([`serve`]), inside the local stack, and in tests.
 
-use std::{collections::BTreeMap, future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Instant};
+mod flush;
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    pin::Pin,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::future::BoxFuture;
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_http::{Adapter, StreamAdapter};
+use lambda_runtime::{LambdaEvent, Runtime, layers::TracingLayer, service_fn};
 use serde_json::Value;
 use tracing::Instrument;
 use utoipa::openapi::OpenApi;
@@ -14,16 +24,29 @@ use crate::{
     auth::access_policy,
     aws,
     error::BoxError,
+    error_reports::ErrorReports,
     http, logging,
     settings::{CommonSettings, Settings, SettingsMap, SettingsRead},
+    telemetry::{self, SpanKind, Telemetry},
 };
+
+use flush::FlushLayer;
 
 /// A closure that handles one raw event.
 pub type EventHandler = Arc<dyn Fn(Value) -> BoxFuture<'static, Result<Value, BoxError>> + Send + Sync>;
 
 /// A started function.
 #[derive(Clone)]
-pub enum StartedFunction {
+pub struct StartedFunction {
+    /// The part that handles events.
+    pub handler: Handler,
+    /// The function's traces. Whoever runs the handler flushes them after each event.
+    pub telemetry: Telemetry,
+}
+
+/// The part of a started function that handles events.
+#[derive(Clone)]
+pub enum Handler {
     /// Answers HTTP requests.
     Http(axum::Router),
     /// Handles events of a queue, a schedule or an invocation.
@@ -88,21 +111,32 @@ impl Function {
                 let mut settings = Settings::new(values);
                 aws::secret_arn(&mut settings);
                 CommonSettings::read(&mut settings);
+                ErrorReports::read(&mut settings);
                 http::Cors::read(&mut settings);
                 http::Edge::read(&mut settings);
+                Telemetry::read(&mut settings, F::NAME);
                 F::read(&mut settings);
                 settings.into_read()
             },
             start: |values| {
                 let mut settings = Settings::new(values);
                 CommonSettings::read(&mut settings);
+                ErrorReports::read(&mut settings);
                 let (cors, edge) = (http::Cors::read(&mut settings), http::Edge::read(&mut settings));
+                let telemetry = Telemetry::read(&mut settings, F::NAME);
                 let deps = F::read(&mut settings);
                 settings.finish()?;
                 let (router, _) = F::routes().split_for_parts();
-                let body_limit = F::BODY_LIMIT;
-                let options = http::LayerOptions { function: F::NAME, body_limit, cors, edge, describe: describe::<F> };
-                Ok(StartedFunction::Http(http::layers(router.with_state(deps), options)))
+                let options = http::LayerOptions {
+                    function: F::NAME,
+                    body_limit: F::BODY_LIMIT,
+                    cors,
+                    edge,
+                    telemetry: telemetry.clone(),
+                    describe: describe::<F>,
+                };
+                let handler = Handler::Http(http::layers(router.with_state(deps), options));
+                Ok(StartedFunction { handler, telemetry })
             },
         }
     }
@@ -118,21 +152,28 @@ impl Function {
                 let mut settings = Settings::new(values);
                 aws::secret_arn(&mut settings);
                 CommonSettings::read(&mut settings);
+                ErrorReports::read(&mut settings);
+                Telemetry::read(&mut settings, F::NAME);
                 F::read(&mut settings);
                 settings.into_read()
             },
             start: |values| {
                 let mut settings = Settings::new(values);
                 CommonSettings::read(&mut settings);
+                ErrorReports::read(&mut settings);
+                let telemetry = Telemetry::read(&mut settings, F::NAME);
                 let function = F::read(&mut settings);
                 settings.finish()?;
-                Ok(StartedFunction::Event(Arc::new(move |event| {
-                    let function = function.clone();
+                let traces = telemetry.clone();
+                let handler = Handler::Event(Arc::new(move |event| {
+                    let (function, telemetry) = (function.clone(), traces.clone());
                     // At the level error, as all spans: LOG_LEVEL would drop a lower span, and its fields would be
                     // missing from the errors inside.
                     let span = tracing::error_span!("event", function = F::NAME);
-                    Box::pin(log_outcome(async move { function.handle(event).await }).instrument(span))
-                })))
+                    let work = async move { handle_in_trace(&telemetry, &function, event).await };
+                    Box::pin(log_outcome(work).instrument(span))
+                }));
+                Ok(StartedFunction { handler, telemetry })
             },
         }
     }
@@ -171,33 +212,72 @@ fn describe<F: HttpFunction>() -> OpenApi {
 pub fn serve(function: Function) -> ExitCode {
     let values = environment();
     // Logging starts before anything that can fail. A malformed LOG_LEVEL is ignored here and reported by `start`.
-    logging::init(&CommonSettings::read(&mut Settings::new(values.clone())));
+    let mut settings = Settings::new(values.clone());
+    let reports = ErrorReports::read(&mut settings);
+    logging::init(&CommonSettings::read(&mut settings), reports.layer());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.map_err(BoxError::from).and_then(|runtime| runtime.block_on(run(function, values))) {
-        Ok(()) => ExitCode::SUCCESS,
+    let outcome = runtime.map_err(BoxError::from).and_then(|runtime| {
+        let outcome = runtime.block_on(run(function, values, reports.clone()));
+        if let Err(error) = &outcome {
+            log_end(function, error);
+            runtime.block_on(reports.flush(Duration::MAX));
+        }
+        Ok(outcome.is_ok())
+    });
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            tracing::error!(function = function.name, error = logging::chain(error.as_ref()), "the function ended");
+            log_end(function, &error);
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run(function: Function, values: SettingsMap) -> Result<(), BoxError> {
-    match function.start(values).await? {
-        StartedFunction::Http(router) if function.streams => lambda_http::run_with_streaming_response(router).await,
-        StartedFunction::Http(router) => lambda_http::run(router).await,
-        StartedFunction::Event(handle) => {
-            lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
+fn log_end(function: Function, error: &BoxError) {
+    tracing::error!(function = function.name, error = logging::chain(error.as_ref()), "the function ended");
+}
+
+async fn run(function: Function, values: SettingsMap, reports: ErrorReports) -> Result<(), BoxError> {
+    let StartedFunction { handler, telemetry } = function.start(values).await?;
+    let flush = FlushLayer { telemetry, reports };
+    match handler {
+        Handler::Http(router) if function.streams => {
+            Runtime::new(StreamAdapter::from(router)).layer(TracingLayer::new()).layer(flush).run().await
+        }
+        Handler::Http(router) => {
+            Runtime::new(Adapter::from(router)).layer(TracingLayer::new()).layer(flush).run().await
+        }
+        Handler::Event(handle) => {
+            let handle = service_fn(move |event: LambdaEvent<Value>| {
                 let handle = Arc::clone(&handle);
                 let request_id = event.context.request_id.clone();
                 let span = tracing::error_span!("invocation", request_id);
                 // The handler opens the span `event` when it is called, so the call must happen inside this span.
                 let work: Pin<Box<dyn Future<Output = _> + Send>> = span.in_scope(|| handle(event.payload));
                 work.instrument(span)
-            }))
-            .await
+            });
+            Runtime::new(handle).layer(TracingLayer::new()).layer(flush).run().await
         }
     }
+}
+
+/// Handles an event. The messages of a queue have a span each, in their senders' traces; any other event is a span of its
+/// own.
+async fn handle_in_trace<F: EventFunction>(
+    telemetry: &Telemetry,
+    function: &F,
+    event: Value,
+) -> Result<Value, BoxError> {
+    if event["Records"].is_array() {
+        return telemetry.scope(function.handle(event)).await;
+    }
+    let span = telemetry.root_span(F::NAME.to_owned(), SpanKind::Server, None);
+    let outcome = telemetry::in_span(&span, function.handle(event)).await;
+    if outcome.is_err() {
+        span.fail("event_failed");
+    }
+    outcome
 }
 
 /// Awaits the handling of one event and logs one line, as `http::layers::finish` does for requests.

@@ -11,13 +11,14 @@ use tracing::{
     field::{Field, Visit},
 };
 use tracing_subscriber::{
+    Layer, Registry,
     filter::Targets,
     fmt::{
         FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter,
         format::{JsonFields, Writer},
     },
-    layer::SubscriberExt,
-    registry::LookupSpan,
+    layer::{Identity, SubscriberExt},
+    registry::{LookupSpan, Scope},
     util::SubscriberInitExt,
 };
 
@@ -27,14 +28,15 @@ use crate::settings::CommonSettings;
 /// requests.
 const LIBRARIES: [&str; 8] = ["aws", "h2", "hyper", "lambda", "reqwest", "rustls", "sqlx", "tower"];
 
-/// Starts logging and metrics for a process that runs one function. The local stack has its own for all functions.
-pub fn init(common: &CommonSettings) {
+/// Starts logging and metrics for a process that runs one function. `beside` gets the lines of the log, too. The local
+/// stack has its own for all functions.
+pub fn init(common: &CommonSettings, beside: impl Layer<Registry> + Send + Sync) {
     write_metrics_to(format!("{METRIC_NAMESPACE}/{}", common.environment), |line| {
         // If standard output cannot be written, the error cannot be logged either.
         let _ = writeln!(std::io::stdout().lock(), "{line}");
     });
     // Fails only when a subscriber is already set, which stays; only a test harness could call this twice.
-    let _ = subscriber(common.log_level, std::io::stdout).try_init();
+    let _ = subscriber_beside(beside, common.log_level, std::io::stdout).try_init();
     std::panic::set_hook(Box::new(|panic| {
         // The message may quote input, so only the place in the code is logged.
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -48,10 +50,18 @@ pub fn subscriber<W>(level: Level, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
+    subscriber_beside(Identity::new(), level, writer)
+}
+
+fn subscriber_beside<L, W>(beside: L, level: Level, writer: W) -> impl Subscriber + Send + Sync
+where
+    L: Layer<Registry> + Send + Sync,
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let filter = Targets::new().with_default(level).with_targets(LIBRARIES.map(|library| (library, Level::WARN)));
     let json =
         tracing_subscriber::fmt::layer().fmt_fields(JsonFields::new()).event_format(FlatJson).with_writer(writer);
-    tracing_subscriber::registry().with(filter).with(json)
+    tracing_subscriber::registry().with(beside).with(filter).with(json)
 }
 
 /// Namespace of the metrics. A deployed function adds its environment, since the environments may share an account:
@@ -96,18 +106,27 @@ where
     N: for<'writer> FormatFields<'writer> + 'static,
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut line = Map::new();
-        for span in context.event_scope().into_iter().flat_map(|spans| spans.from_root()) {
-            let extensions = span.extensions();
-            let fields = extensions.get::<FormattedFields<JsonFields>>();
-            let fields = fields.and_then(|fields| serde_json::from_str::<Map<_, _>>(&fields.fields).ok());
-            line.extend(fields.unwrap_or_default());
-        }
-        event.record(&mut EventFields(&mut line));
+        let mut line = fields(context.event_scope(), event);
         line.insert("timestamp".to_owned(), json!(Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true)));
         line.insert("level".to_owned(), json!(event.metadata().level().as_str()));
         writeln!(out, "{}", Value::Object(line))
     }
+}
+
+/// Returns the fields of an event and of all spans around it.
+pub(crate) fn fields<S>(spans: Option<Scope<'_, S>>, event: &Event<'_>) -> Map<String, Value>
+where
+    S: for<'lookup> LookupSpan<'lookup>,
+{
+    let mut line = Map::new();
+    for span in spans.into_iter().flat_map(|spans| spans.from_root()) {
+        let extensions = span.extensions();
+        let fields = extensions.get::<FormattedFields<JsonFields>>();
+        let fields = fields.and_then(|fields| serde_json::from_str::<Map<_, _>>(&fields.fields).ok());
+        line.extend(fields.unwrap_or_default());
+    }
+    event.record(&mut EventFields(&mut line));
+    line
 }
 
 /// Collects the fields of an event into a JSON object.

@@ -14,7 +14,11 @@ use reqwest::{Client, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{sealed::Secret, settings::Settings};
+use crate::{
+    sealed::Secret,
+    settings::Settings,
+    telemetry::{self, Span, SpanKind},
+};
 
 /// Timeout of one call, connecting included.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -144,6 +148,20 @@ impl ManyChat {
     /// # Errors
     /// A [`SendError`]. After a timeout the message may have arrived nevertheless.
     pub async fn send_text(&self, key: &Secret, contact_id: &str, text: &str) -> Result<(), SendError> {
+        // Neither the text nor the contact is an attribute, and ManyChat is not told the trace.
+        let span = telemetry::start_span("POST /fb/sending/sendContent", SpanKind::Client);
+        span.set("http.request.method", "POST");
+        span.set("peer.service", "manychat");
+        let sent = self.post_text(key, contact_id, text, &span).await;
+        match &sent {
+            Ok(()) => {}
+            Err(SendError::Permanent(failure, _)) => span.fail(failure.as_str()),
+            Err(SendError::Transient { .. }) => span.fail("temporary_failure"),
+        }
+        sent
+    }
+
+    async fn post_text(&self, key: &Secret, contact_id: &str, text: &str, span: &Span) -> Result<(), SendError> {
         // ManyChat's ids are numbers; any other id is sent as it is, for ManyChat to accept or reject.
         // A number with leading zeros or a sign is another id.
         let number = contact_id.parse::<u64>().ok().filter(|number| number.to_string() == contact_id);
@@ -158,6 +176,7 @@ impl ManyChat {
         let request = self.http.post(format!("{}/fb/sending/sendContent", self.base_url));
         let answer = request.bearer_auth(key.expose()).json(&body).send().await.map_err(transport_error)?;
         let status = answer.status();
+        span.set("http.response.status_code", status.as_u16());
         let retry_after = answer
             .headers()
             .get(header::RETRY_AFTER)

@@ -2,9 +2,9 @@
 
 mod batch;
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use aws_sdk_sqs::{Client, error::DisplayErrorContext};
+use aws_sdk_sqs::{Client, error::DisplayErrorContext, types::MessageAttributeValue};
 use serde::Serialize;
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     error::ApiError,
     logging,
     settings::{SettingKind, Settings},
+    telemetry::{self, Span, SpanKind},
 };
 
 pub use batch::{SqsRecord, retry_delay};
@@ -47,6 +48,13 @@ impl From<QueueError> for ApiError {
     }
 }
 
+/// The attributes by which a message carries the trace of `span`; `None` when traces are off.
+fn trace_attributes(span: &Span) -> Result<Option<HashMap<String, MessageAttributeValue>>, QueueError> {
+    let Some(traceparent) = span.traceparent() else { return Ok(None) };
+    let value = MessageAttributeValue::builder().data_type("String").string_value(traceparent).build();
+    Ok(Some(HashMap::from([(telemetry::TRACEPARENT.to_owned(), value.map_err(failed)?)])))
+}
+
 fn failed<E: std::error::Error>(error: E) -> QueueError {
     QueueError(DisplayErrorContext(error).to_string())
 }
@@ -79,16 +87,40 @@ impl Queue {
         self.send_after(message, Duration::ZERO).await
     }
 
-    /// Sends one message that becomes visible after `delay`, rounded up to whole seconds, at most 15 minutes.
+    /// Sends one message that becomes visible after `delay`, rounded up to whole seconds, at most 15 minutes. The
+    /// message carries the present trace in its attribute `traceparent`.
     ///
     /// # Errors
     /// [`QueueError`].
     pub async fn send_after(&self, message: &impl Serialize, delay: Duration) -> Result<(), QueueError> {
         let body = serde_json::to_string(message).map_err(failed)?;
         let seconds = i32::try_from(delay.as_millis().div_ceil(1_000)).unwrap_or(i32::MAX).min(MAX_DELAY_S);
+        let span = self.send_span();
         let request = self.client.send_message().queue_url(&self.url).message_body(body);
-        request.set_delay_seconds((seconds > 0).then_some(seconds)).send().await.map_err(failed)?;
+        let request = request.set_message_attributes(trace_attributes(&span)?);
+        let sent = request.set_delay_seconds((seconds > 0).then_some(seconds)).send().await;
+        if sent.is_err() {
+            span.fail("send_failed");
+        }
+        sent.map_err(failed)?;
         Ok(())
+    }
+
+    /// Opens the span of sending a message.
+    fn send_span(&self) -> Span {
+        let span = telemetry::start_span("send", SpanKind::Producer);
+        if span.is_recorded() {
+            span.rename(format!("send {}", self.name()));
+            span.set("messaging.system", "aws_sqs");
+            span.set("messaging.operation.type", "send");
+            span.set("messaging.destination.name", self.name().to_owned());
+        }
+        span
+    }
+
+    /// The name of the queue, which ends its URL.
+    fn name(&self) -> &str {
+        self.url.rsplit('/').next().unwrap_or_default()
     }
 
     /// Makes a received message visible again after `delay` instead of the queue's visibility timeout. `delay` is

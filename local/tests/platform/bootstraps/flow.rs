@@ -30,7 +30,7 @@ use super::{build, runtime_api};
 /// The resources of a deployment, without the functions.
 pub(crate) struct Deployment {
     pub(crate) database: TestDatabase,
-    manychat: FakeManyChat,
+    pub(crate) manychat: FakeManyChat,
     receiver: FakeReceiver,
     sealing_keys: String,
     stripe_secret: String,
@@ -39,7 +39,7 @@ pub(crate) struct Deployment {
     /// Texts that must not be logged.
     secrets: Vec<String>,
     /// Values of the placeholders in the events.
-    placeholders: Vec<(&'static str, String)>,
+    pub(crate) placeholders: Vec<(&'static str, String)>,
     /// Functions that have run.
     ran: BTreeSet<String>,
 }
@@ -130,7 +130,7 @@ impl Deployment {
     }
 
     /// Stores the tenant's ManyChat key and webhook secret, as PATCH and POST of /api/v1/customers/me would.
-    async fn connect_bot(&self, customer: &str, secret: &str) {
+    pub(crate) async fn connect_bot(&self, customer: &str, secret: &str) {
         let mut settings = Settings::new(SettingsMap::from([("SEALING_KEYS".to_owned(), self.sealing_keys.clone())]));
         let ring = KeyRing::read(&mut settings);
         settings.finish().unwrap();
@@ -160,7 +160,7 @@ impl Deployment {
     }
 
     /// The event of a function with its placeholders filled in.
-    fn event(&self, function: &str) -> Value {
+    pub(crate) fn event(&self, function: &str) -> Value {
         let mut text = fs::read_to_string(event_file(function)).unwrap();
         for (name, value) in &self.placeholders {
             text = text.replace(&format!("${{{name}}}"), value);

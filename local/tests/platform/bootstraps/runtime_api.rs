@@ -17,7 +17,7 @@ use tokio::{
     io::AsyncReadExt,
     net::TcpListener,
     process::Command,
-    sync::{Mutex, mpsc},
+    sync::{Mutex, Notify, mpsc},
     task::JoinSet,
 };
 use uuid::Uuid;
@@ -64,21 +64,28 @@ struct RuntimeApi {
     /// The event, until the program fetches it.
     event: Mutex<Option<Value>>,
     outcome_sender: mpsc::UnboundedSender<ProgramOutcome>,
+    /// Notified when the program asks for another event. Lambda freezes the process then.
+    is_idle: Notify,
 }
 
-/// Runs a program until it has answered one event or ended. Its environment has the settings and Lambda's variables
+/// Runs a program until it has answered one event and asks for another, or has ended. Its environment has the settings and Lambda's variables
 /// only.
 pub(crate) async fn run(program: &Path, settings: &SettingsMap, event: Value) -> ProgramRun {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (outcome_sender, mut outcomes) = mpsc::unbounded_channel();
     let request_id = Uuid::new_v4().to_string();
-    let api = Arc::new(RuntimeApi { request_id: request_id.clone(), event: Mutex::new(Some(event)), outcome_sender });
+    let api = Arc::new(RuntimeApi {
+        request_id: request_id.clone(),
+        event: Mutex::new(Some(event)),
+        outcome_sender,
+        is_idle: Notify::new(),
+    });
     let router = Router::new()
         .route("/2018-06-01/runtime/invocation/next", get(next))
         .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
         .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
-        .with_state(api);
+        .with_state(Arc::clone(&api));
     let mut server = JoinSet::new();
     server.spawn(async move { axum::serve(listener, router).await.unwrap() });
 
@@ -97,7 +104,11 @@ pub(crate) async fn run(program: &Path, settings: &SettingsMap, event: Value) ->
         Box::pin(async { tokio::try_join!(stdout.read_to_string(&mut text), stderr.read_to_string(&mut errors)) });
     let outcome = tokio::time::timeout(EVENT_TIMEOUT, async {
         tokio::select! {
-            outcome = outcomes.recv() => outcome.unwrap(),
+            outcome = outcomes.recv() => {
+                // What follows the response runs before the process is frozen.
+                api.is_idle.notified().await;
+                outcome.unwrap()
+            }
             // The program closed its output, so that it has ended.
             read = &mut reading => {
                 read.unwrap();
@@ -120,6 +131,7 @@ pub(crate) async fn run(program: &Path, settings: &SettingsMap, event: Value) ->
 async fn next(State(api): State<Arc<RuntimeApi>>) -> Response {
     let Some(event) = api.event.lock().await.take() else {
         // The test has only one event.
+        api.is_idle.notify_one();
         return std::future::pending().await;
     };
     let deadline_ms = Utc::now().timestamp_millis() + i64::try_from(EVENT_TIMEOUT.as_millis()).unwrap();

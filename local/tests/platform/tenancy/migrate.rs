@@ -3,7 +3,7 @@
 use local::environment::{BillingDatabaseUrls, DatabaseUrls};
 use local_postgres::{Cluster, Postgres, ProgressOutput, Python};
 use serde_json::{Value, json};
-use shared::{error::BoxError, function::StartedFunction};
+use shared::{error::BoxError, function::Handler};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// Starts a server without migrations.
@@ -31,8 +31,8 @@ pub(crate) async fn run(urls: &DatabaseUrls) -> Result<Value, BoxError> {
 pub(crate) async fn run_with(urls: &DatabaseUrls, settings: &[(&str, &str)]) -> Result<Value, BoxError> {
     let mut all = urls.migrate_settings();
     all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    let handler = migrate::FUNCTION.start(all).await.unwrap();
-    let StartedFunction::Event(handle) = handler else { panic!("it takes events") };
+    let started = migrate::FUNCTION.start(all).await.unwrap();
+    let Handler::Event(handle) = started.handler else { panic!("it takes events") };
     handle(json!({})).await
 }
 

@@ -32,6 +32,7 @@ use crate::{
     error::ApiError,
     http::{ClientAddress, RequestId, record_rate_limit, refuse_unknown_parameters},
     rate_limits::{RateLimitKey, RateLimits},
+    telemetry,
 };
 
 /// Header in which a user of several tenants names one of them.
@@ -289,7 +290,7 @@ where
         } else {
             find_membership(&db, user, requested).await?
         };
-        tracing::Span::current().record("tenant_id", tracing::field::display(membership.tenant));
+        telemetry::record_tenant(membership.tenant);
         if !Role::includes(&membership.role) {
             return Err(ApiError::forbidden("forbidden", "only the owner of the company may do this"));
         }

@@ -18,6 +18,7 @@ use crate::{
     error::ApiError,
     http::{Query, RequestId},
     rate_limits::RateLimits,
+    telemetry,
 };
 
 /// The query parameter by which a service names the user that it asks for.
@@ -118,7 +119,7 @@ where
             }
             membership => membership?,
         };
-        tracing::Span::current().record("tenant_id", tracing::field::display(membership.tenant));
+        telemetry::record_tenant(membership.tenant);
         let (tenant, owner) = (membership.tenant, membership.owner);
         Ok(Self { user, is_service, request_id, tenant, owner })
     }

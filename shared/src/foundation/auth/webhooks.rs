@@ -14,6 +14,7 @@ use crate::{
     error::ApiError,
     http::record_rate_limit,
     rate_limits::{RateLimitKey, RateLimits},
+    telemetry,
     text::Language,
 };
 
@@ -66,7 +67,7 @@ where
             return Err(ApiError::new(StatusCode::UNAUTHORIZED, "invalid_webhook_secret", message));
         };
         let tenant: Uuid = row.try_get("customer_id")?;
-        tracing::Span::current().record("tenant_id", tracing::field::display(tenant));
+        telemetry::record_tenant(tenant);
         let source = format!("manychat:{tenant}");
         if let Some(status) = RateLimits::from_ref(state).check(&RateLimitKey::Webhook(&source)).await? {
             record_rate_limit(parts, status);

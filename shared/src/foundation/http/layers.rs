@@ -31,6 +31,7 @@ use crate::{
     error::{ApiError, RateLimitStatus},
     idempotency, logging,
     settings::Settings,
+    telemetry::{self, SpanKind, Telemetry},
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -107,6 +108,7 @@ struct FunctionLayer {
     function: &'static str,
     body_limit: usize,
     edge: Edge,
+    telemetry: Telemetry,
 }
 
 /// Options of the layers around a function's router.
@@ -120,13 +122,15 @@ pub struct LayerOptions {
     pub cors: Cors,
     /// The content delivery network in front of the API.
     pub edge: Edge,
+    /// The function's traces.
+    pub telemetry: Telemetry,
     /// Builds the description of the function's routes.
     pub describe: fn() -> OpenApi,
 }
 
 /// Adds the layers to a function's router.
 pub fn layers(router: Router, options: LayerOptions) -> Router {
-    let LayerOptions { function, body_limit, cors, edge, describe } = options;
+    let LayerOptions { function, body_limit, cors, edge, telemetry, describe } = options;
     router
         .fallback(async || ApiError::not_found("route"))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
@@ -136,7 +140,7 @@ pub fn layers(router: Router, options: LayerOptions) -> Router {
         .layer(middleware::from_fn_with_state(body_limit, refuse_large))
         .layer(cors.layer())
         .layer(middleware::from_fn(answer_options))
-        .layer(middleware::from_fn_with_state(FunctionLayer { function, body_limit, edge }, finish))
+        .layer(middleware::from_fn_with_state(FunctionLayer { function, body_limit, edge, telemetry }, finish))
 }
 
 /// Rejects a request whose body is too large before anything reads the body, also on routes that take none. Lambda
@@ -199,13 +203,16 @@ async fn finish(State(layer): State<FunctionLayer>, mut request: Request, next: 
     request.extensions_mut().insert(RequestId(request_id.clone()));
     let slot = RateLimitSlot::default();
     request.extensions_mut().insert(slot.clone());
+    let trace = request_trace(&layer.telemetry, &request, &method, &path, &request_id);
     let span = tracing::error_span!(
         "request",
         function = layer.function,
         request_id = request_id.as_str(),
         tenant_id = tracing::field::Empty,
+        trace_id = trace.trace_id(),
     );
-    let mut response = db::with_shared_wait(next.run(request)).instrument(span.clone()).await;
+    let work = telemetry::in_span(&trace, db::with_shared_wait(next.run(request)));
+    let mut response = work.instrument(span.clone()).await;
     let error = response.extensions_mut().remove::<Arc<ApiError>>();
     let _entered = span.enter();
     if let Some(error) = &error {
@@ -228,6 +235,10 @@ async fn finish(State(layer): State<FunctionLayer>, mut request: Request, next: 
     headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000"));
 
     let status = response.status().as_u16();
+    trace.set("http.response.status_code", status);
+    if let Some(error) = error.as_ref().filter(|_| response.status().is_server_error()) {
+        trace.fail(error.code);
+    }
     let duration_ms = started.elapsed().as_secs_f64() * 1e3;
     match error {
         Some(error) if response.status().is_server_error() => tracing::error!(
@@ -243,6 +254,24 @@ async fn finish(State(layer): State<FunctionLayer>, mut request: Request, next: 
         None => tracing::info!(%method, path, status, duration_ms, "request answered"),
     }
     response
+}
+
+/// Opens the span of a request in the trace of its headers. It has the route instead of the path, which carries ids.
+fn request_trace(
+    telemetry: &Telemetry,
+    request: &Request,
+    method: &str,
+    route: &str,
+    request_id: &str,
+) -> telemetry::Span {
+    let parent = telemetry::parent_of_request(request.headers());
+    let trace = telemetry.root_span(format!("{method} {route}"), SpanKind::Server, parent);
+    if trace.is_recorded() {
+        trace.set("http.request.method", method.to_owned());
+        trace.set("http.route", route.to_owned());
+        trace.set("lisa.request_id", request_id.to_owned());
+    }
+    trace
 }
 
 /// Returns the method for the log: one of HTTP's, or the beginning of a made-up one, which may be long.

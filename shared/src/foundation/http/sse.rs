@@ -15,7 +15,7 @@ use tracing::Instrument;
 
 use crate::{
     error::{ApiError, Result},
-    logging,
+    logging, telemetry,
 };
 
 /// Events that are buffered for a slow client. When the buffer is full, [`SseSender::send`] waits.
@@ -66,6 +66,8 @@ where
 {
     let (events, mut frames) = mpsc::channel(MAX_BUFFERED_EVENTS);
     let work = AssertUnwindSafe(work(SseSender(events.clone()))).catch_unwind();
+    // The span of the request ends with the work. It ends before the response does, after which the spans are exported.
+    let work = telemetry::in_current_span(work);
     let work = async move {
         // The panic hook has logged a panic.
         if let Err(error) = work.await.unwrap_or_else(|_panic| Err(ApiError::internal())) {

@@ -12,7 +12,7 @@ use tokio::{task::JoinError, time::Instant};
 use super::dimensions::DIMENSIONS;
 use crate::{
     llm::{ModelCall, Usage},
-    model_api::{CallStatus, ModelPrices, ProviderError, RetryBudget, RetryDecision, Transport},
+    model_api::{CallStatus, ModelPrices, ModelSpan, ProviderError, RetryBudget, RetryDecision, Transport},
 };
 
 /// Most texts in one call, as Gemini limits them.
@@ -260,29 +260,34 @@ struct OpenCall<'c> {
     texts: &'c [&'c str],
     calls: &'c mut Vec<ModelCall>,
     started: Instant,
-    has_ended: bool,
+    /// `None` after the end of the call.
+    span: Option<ModelSpan>,
 }
 
 impl<'c> OpenCall<'c> {
     fn begin(model: &'c RemoteEmbedder, texts: &'c [&'c str], calls: &'c mut Vec<ModelCall>) -> Self {
-        Self { model, texts, calls, started: Instant::now(), has_ended: false }
+        let span = ModelSpan::begin("embeddings", model.api.provider(), &model.id, &model.base_url);
+        Self { model, texts, calls, started: Instant::now(), span: Some(span) }
     }
 
     fn end(mut self, reply: Result<&Value, &ProviderError>) {
-        self.has_ended = true;
         self.record(reply);
     }
 
     fn record(&mut self, reply: Result<&Value, &ProviderError>) {
-        self.calls.push(self.model.call(self.texts, reply, self.started).count_cost());
+        let Some(span) = self.span.take() else { return };
+        let call = self.model.call(self.texts, reply, self.started);
+        if let Ok(reply) = reply {
+            span.record_reply(reply);
+        }
+        span.end(call.usage.prompt_tokens, None, call.cost_micros, call.status);
+        self.calls.push(call.count_cost());
     }
 }
 
 impl Drop for OpenCall<'_> {
     fn drop(&mut self) {
-        if !self.has_ended {
-            self.record(Err(&ProviderError::Abandoned));
-        }
+        self.record(Err(&ProviderError::Abandoned));
     }
 }
 

@@ -12,11 +12,13 @@ use super::{
     circuit_breaker::CircuitBreaker,
     gemini, openai_compatible,
     streaming::DeltaSink,
-    types::{CompletionRequest, LlmError, ModelCall, ModelOutput, StreamAccumulator, Tool, Usage, is_visible},
+    types::{CompletionRequest, LlmError, ModelCall, ModelOutput, Role, StreamAccumulator, Tool, Usage, is_visible},
 };
 use crate::{
     logging,
-    model_api::{CallStatus, ModelPrices, ProviderError, RetryBudget, RetryDecision, Transport, error_in_stream_event},
+    model_api::{
+        CallStatus, ModelPrices, ModelSpan, ProviderError, RetryBudget, RetryDecision, Transport, error_in_stream_event,
+    },
 };
 
 /// Maximum length of a reply, in characters; longer replies are truncated. The token limits in use allow no more, and
@@ -161,14 +163,15 @@ impl ModelChain {
         calls: &mut Vec<ModelCall>,
     ) -> Result<(ModelOutput, Usage), ProviderError> {
         let started = Instant::now();
+        let span = provider.open_span(model, prompt);
         let (output, usage, was_sent) = match sink {
             None => {
-                let (output, usage) = provider.call(&self.transport, model, prompt, timeout).await;
+                let (output, usage) = provider.call(&self.transport, model, prompt, timeout, &span).await;
                 (output, usage, false)
             }
             Some(sink) => {
                 sink.restart();
-                let (output, usage) = provider.stream(&self.transport, model, prompt, timeout, sink).await;
+                let (output, usage) = provider.stream(&self.transport, model, prompt, timeout, sink, &span).await;
                 (output, usage, sink.has_sent())
             }
         };
@@ -187,14 +190,16 @@ impl ModelChain {
             let error = logging::chain(failure);
             tracing::warn!(provider = provider.name, model, latency_ms, error, "a call to a model failed");
         }
-        let call = ModelCall {
-            provider: provider.name,
-            model: model.to_owned(),
-            usage,
-            cost_micros: self.prices.cost_micros(model, usage.prompt_tokens, usage.completion_tokens),
-            latency_ms,
-            status,
-        };
+        let cost_micros = self.prices.cost_micros(model, usage.prompt_tokens, usage.completion_tokens);
+        if let Ok(output) = &output {
+            span.record_output(
+                &output.text,
+                output.tool_calls.iter().map(|call| (call.name.as_str(), &call.arguments)),
+            );
+        }
+        span.end(usage.prompt_tokens, Some(usage.completion_tokens), cost_micros, status);
+        let call =
+            ModelCall { provider: provider.name, model: model.to_owned(), usage, cost_micros, latency_ms, status };
         calls.push(call.count_cost());
         output.map(|output| (output, usage))
     }
@@ -219,6 +224,22 @@ impl ApiDialect {
 }
 
 impl Endpoint {
+    /// Opens the span of one call. It holds texts only where the settings ask for them.
+    fn open_span(&self, model: &str, prompt: &CompletionRequest<'_>) -> ModelSpan {
+        let operation = match self.dialect {
+            ApiDialect::Gemini => "generate_content",
+            ApiDialect::Anthropic | ApiDialect::OpenAiCompatible { .. } => "chat",
+        };
+        let span = ModelSpan::begin(operation, self.name, model, &self.base_url);
+        span.record_limit(prompt.max_tokens);
+        let turns = prompt.turns.iter().map(|turn| match turn.role {
+            Role::User => ("user", turn.text.as_str()),
+            Role::Assistant => ("assistant", turn.text.as_str()),
+        });
+        span.record_prompt(prompt.system, turns);
+        span
+    }
+
     /// Makes one call and returns the reply, with the tokens used even when the call failed.
     async fn call(
         &self,
@@ -226,6 +247,7 @@ impl Endpoint {
         model: &str,
         prompt: &CompletionRequest<'_>,
         timeout: Duration,
+        span: &ModelSpan,
     ) -> (Result<ModelOutput, ProviderError>, Usage) {
         let (path, body) = match self.dialect {
             ApiDialect::Gemini => (gemini::path(model), gemini::body(prompt)),
@@ -235,7 +257,10 @@ impl Endpoint {
             }
         };
         match transport.post(&format!("{}{path}", self.base_url), self.headers(), &body, timeout).await {
-            Ok(reply) => self.parse_reply(reply),
+            Ok(reply) => {
+                span.record_reply(&reply);
+                self.parse_reply(reply)
+            }
             Err(error) => (Err(error), Usage::default()),
         }
     }
@@ -249,6 +274,7 @@ impl Endpoint {
         prompt: &CompletionRequest<'_>,
         timeout: Duration,
         sink: &mut DeltaSink<'_>,
+        span: &ModelSpan,
     ) -> (Result<ModelOutput, ProviderError>, Usage) {
         let (path, body) = match self.dialect {
             ApiDialect::Gemini => (gemini::stream_path(model), gemini::body(prompt)),
@@ -264,7 +290,7 @@ impl Endpoint {
             let mut events = transport.open_stream(&url, self.headers(), &body).await?;
             // Some servers keep the connection open after `[DONE]`.
             while let Some(event) = events.next_event().await?.filter(|event| event != "[DONE]") {
-                self.apply_event(&event, &mut stream)?;
+                self.apply_event(&event, &mut stream, span)?;
                 sink.push(&std::mem::take(&mut stream.pending_delta)).await?;
             }
             if !stream.is_complete {
@@ -284,13 +310,14 @@ impl Endpoint {
     }
 
     /// Applies one event of a streamed reply.
-    fn apply_event(&self, event: &str, stream: &mut StreamAccumulator) -> Result<(), ProviderError> {
+    fn apply_event(&self, event: &str, stream: &mut StreamAccumulator, span: &ModelSpan) -> Result<(), ProviderError> {
         let Ok(event) = serde_json::from_str::<Value>(event) else {
             return Err(ProviderError::Malformed("an event of its stream is not JSON"));
         };
         if let Some(failure) = error_in_stream_event(&event) {
             return Err(failure);
         }
+        span.record_reply(&event);
         match self.dialect {
             ApiDialect::Gemini => gemini::apply_event(event, stream),
             ApiDialect::Anthropic => anthropic::apply_event(event, stream),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tracing::Instrument;
 
 use super::Queue;
-use crate::{error::BoxError, logging};
+use crate::{error::BoxError, logging, telemetry};
 
 /// Timeout of setting the delay of a failed message.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -29,7 +29,8 @@ impl Queue {
     /// response that names the failed ones. A failed message is logged, does not stop the others, and becomes visible
     /// again after [`retry_delay`].
     ///
-    /// `process` runs in a span with the message id and an empty field `tenant_id`, which it fills.
+    /// `process` runs in a span of the log with the message id and an empty field `tenant_id`, which it fills by
+    /// [`telemetry::record_tenant`], and in a span of the sender's trace.
     ///
     /// # Errors
     /// The event is not an SQS event. The whole invocation fails, because no single message can.
@@ -43,15 +44,34 @@ impl Queue {
         F: Future<Output = Result<(), BoxError>>,
     {
         let mut failures = Vec::new();
-        for record in records(event)? {
-            let span =
-                tracing::error_span!("record", message_id = record.message_id, tenant_id = tracing::field::Empty);
-            if let Err(error) = process(record).instrument(span.clone()).await {
+        for (record, raw) in records(event)? {
+            let trace = self.record_trace(record, raw);
+            let span = tracing::error_span!(
+                "record",
+                message_id = record.message_id,
+                tenant_id = tracing::field::Empty,
+                trace_id = trace.trace_id(),
+            );
+            if let Err(error) = telemetry::in_span(&trace, process(record)).instrument(span.clone()).await {
+                trace.fail("record_failed");
                 self.report_failure(record, max_retry_delay, &error).instrument(span).await;
                 failures.push(json!({ "itemIdentifier": record.message_id }));
             }
         }
         Ok(json!({ "batchItemFailures": failures }))
+    }
+
+    /// Opens the span of a message in its sender's trace.
+    fn record_trace(&self, record: SqsRecord<'_>, raw: &Value) -> telemetry::Span {
+        let trace = telemetry::record_span(format!("process {}", self.name()), raw);
+        if trace.is_recorded() {
+            trace.set("messaging.system", "aws_sqs");
+            trace.set("messaging.operation.type", "process");
+            trace.set("messaging.destination.name", self.name().to_owned());
+            trace.set("messaging.message.id", record.message_id.to_owned());
+            trace.set("lisa.attempt", record.attempt);
+        }
+        trace
     }
 
     /// Logs the failure of a message and delays its next delivery. The queue's own visibility timeout is meant for
@@ -75,18 +95,22 @@ pub fn retry_delay(attempt: u32, max: Duration) -> Duration {
     Duration::from_secs(2_u64.saturating_pow(attempt)).min(max)
 }
 
-fn records(event: &Value) -> Result<Vec<SqsRecord<'_>>, BoxError> {
+/// Returns the messages of an SQS event, each with its JSON.
+fn records(event: &Value) -> Result<Vec<(SqsRecord<'_>, &Value)>, BoxError> {
     let records = event["Records"].as_array().ok_or("not an event of a queue")?;
     Ok(records
         .iter()
-        .map(|record| SqsRecord {
-            body: record["body"].as_str().unwrap_or_default(),
-            attempt: record["attributes"]["ApproximateReceiveCount"]
-                .as_str()
-                .and_then(|count| count.parse().ok())
-                .unwrap_or(1),
-            message_id: record["messageId"].as_str().unwrap_or_default(),
-            receipt_handle: record["receiptHandle"].as_str().unwrap_or_default(),
+        .map(|raw| {
+            let record = SqsRecord {
+                body: raw["body"].as_str().unwrap_or_default(),
+                attempt: raw["attributes"]["ApproximateReceiveCount"]
+                    .as_str()
+                    .and_then(|count| count.parse().ok())
+                    .unwrap_or(1),
+                message_id: raw["messageId"].as_str().unwrap_or_default(),
+                receipt_handle: raw["receiptHandle"].as_str().unwrap_or_default(),
+            };
+            (record, raw)
         })
         .collect())
 }
