@@ -21,8 +21,8 @@ pub use domain::{
 };
 pub(crate) use foundation::redis_connection;
 pub use foundation::{
-    audit, auth, aws, cache, clock, db, error, error_reports, function, http, idempotency, input, jobs, logging, paging, rate_limits,
-    sealed, settings, task_progress, telemetry, text,
+    audit, auth, aws, cache, clock, db, error, error_reports, function, http, idempotency, input, jobs, logging,
+    paging, rate_limits, sealed, settings, task_progress, telemetry, text,
 };
 pub(crate) use integrations::model_api;
 pub use integrations::{embeddings, files, llm, manychat, outbound, pdf, queue, storage, stripe};
