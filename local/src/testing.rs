@@ -1,11 +1,9 @@
 //! Test support: one set of servers per process, and one stack per test, on a clone of a migrated database and with
 //! its own bucket, queues and secrets.
 //!
-//! ```no_run
-//! # async fn test() -> anyhow::Result<()> {
+//! ```ignore
 //! let stack = local::testing::stack(Default::default()).await?;
 //! let answer = reqwest::get(format!("{}/health", stack.base_url())).await?;
-//! # Ok(()) }
 //! ```
 
 mod aws_faults;

@@ -110,16 +110,16 @@ impl Queue {
     fn send_span(&self) -> Span {
         let span = telemetry::start_span("send", SpanKind::Producer);
         if span.is_recorded() {
-            span.rename(format!("send {}", self.name()));
+            span.rename(format!("send {}", self.queue_name()));
             span.set("messaging.system", "aws_sqs");
             span.set("messaging.operation.type", "send");
-            span.set("messaging.destination.name", self.name().to_owned());
+            span.set("messaging.destination.name", self.queue_name().to_owned());
         }
         span
     }
 
     /// The name of the queue, which ends its URL.
-    fn name(&self) -> &str {
+    fn queue_name(&self) -> &str {
         self.url.rsplit('/').next().unwrap_or_default()
     }
 

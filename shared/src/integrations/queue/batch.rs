@@ -63,11 +63,11 @@ impl Queue {
 
     /// Opens the span of a message in its sender's trace.
     fn record_trace(&self, record: SqsRecord<'_>, raw: &Value) -> telemetry::Span {
-        let trace = telemetry::record_span(format!("process {}", self.name()), raw);
+        let trace = telemetry::record_span(format!("process {}", self.queue_name()), raw);
         if trace.is_recorded() {
             trace.set("messaging.system", "aws_sqs");
             trace.set("messaging.operation.type", "process");
-            trace.set("messaging.destination.name", self.name().to_owned());
+            trace.set("messaging.destination.name", self.queue_name().to_owned());
             trace.set("messaging.message.id", record.message_id.to_owned());
             trace.set("lisa.attempt", record.attempt);
         }
