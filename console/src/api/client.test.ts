@@ -47,6 +47,15 @@ it("sends the token and the company", async () => {
   expect(headers?.get("x-customer-id")).toBe(customer.id);
 });
 
+it("shows an invitation without a token, to somebody who is not signed in", async () => {
+  endSession();
+  network.mockResolvedValue(json(200, { data: {} }));
+  await client.POST("/api/v1/auth/invitations/lookup", { body: { invitation: "inv_1" } });
+  const [path, headers] = network.mock.calls[0] ?? [];
+  expect(path).toBe("/api/v1/auth/invitations/lookup");
+  expect(headers?.has("authorization")).toBe(false);
+});
+
 it("renews a refused token once for all calls that met the refusal, and repeats them", async () => {
   network.mockImplementation((path, headers) => {
     if (path === "/api/v1/auth/refresh") return Promise.resolve(json(200, { data: tokens("second") }));

@@ -13,7 +13,7 @@ export type Schemas = components["schemas"];
 export const paymentRequired = createStore<ApiError | null>(null);
 
 /** Routes that take no access token. A 401 of theirs is the answer to a form, not the end of a session. */
-const WITHOUT_TOKEN = /^\/api\/v1\/(auth\/(login|signup|refresh|forgot|password-reset)|plans)$/;
+const WITHOUT_TOKEN = /^\/api\/v1\/(auth\/(login|signup|refresh|forgot|password-reset|invitations\/lookup)|plans)$/;
 
 /** The header `X-Customer-Id` of a call that names no company although one is chosen, such as to restore another one. */
 export const NO_COMPANY = "none";
