@@ -216,13 +216,13 @@ pub fn serve(function: Function) -> ExitCode {
     let reports = ErrorReports::read(&mut settings);
     logging::init(&CommonSettings::read(&mut settings), reports.layer());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let outcome = runtime.map_err(BoxError::from).and_then(|runtime| {
+    let outcome = runtime.map_err(BoxError::from).map(|runtime| {
         let outcome = runtime.block_on(run(function, values, reports.clone()));
         if let Err(error) = &outcome {
             log_end(function, error);
             runtime.block_on(reports.flush(Duration::MAX));
         }
-        Ok(outcome.is_ok())
+        outcome.is_ok()
     });
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -13,9 +13,9 @@ pub(crate) async fn programs() -> &'static BTreeMap<String, PathBuf> {
 
 async fn build() -> BTreeMap<String, PathBuf> {
     let mut cargo = Command::new(env!("CARGO"));
-    // A build of single packages would unify other features than the build of the workspace, and compile everything
-    // again.
-    cargo.args(["build", "--workspace", "--bins", "--quiet", "--message-format=json-render-diagnostics"]);
+    // A build of single packages, or without the tests, would unify other features of the libraries than `cargo test
+    // --workspace`, and compile everything again.
+    cargo.args(["build", "--workspace", "--bins", "--tests", "--quiet", "--message-format=json-render-diagnostics"]);
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }
@@ -25,7 +25,7 @@ async fn build() -> BTreeMap<String, PathBuf> {
     let messages = String::from_utf8(output.stdout).unwrap();
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     messages
-        .filter(|message| message["reason"] == "compiler-artifact")
+        .filter(|message| message["reason"] == "compiler-artifact" && message["profile"]["test"] == false)
         .filter_map(|message| {
             let name = message["target"]["name"].as_str()?.to_owned();
             Some((name, PathBuf::from(message["executable"].as_str()?)))

@@ -11,7 +11,7 @@ use axum::{
     Extension, Router,
     body::{Body, HttpBody},
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -220,19 +220,8 @@ async fn finish(State(layer): State<FunctionLayer>, mut request: Request, next: 
         response.headers_mut().remove(header::CONTENT_LENGTH);
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
-    let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&request_id) {
-        headers.insert(REQUEST_ID, value);
-    }
     let rate_limit = error.as_ref().and_then(|error| error.rate_limit_status).or_else(|| slot.0.get().copied());
-    if let Some(rate_limit) = rate_limit {
-        headers.insert(RATE_LIMIT_LIMIT, HeaderValue::from(rate_limit.limit));
-        headers.insert(RATE_LIMIT_REMAINING, HeaderValue::from(rate_limit.remaining));
-        headers.insert(RATE_LIMIT_RESET, HeaderValue::from(rate_limit.reset_s));
-    }
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000"));
+    set_common_headers(response.headers_mut(), &request_id, rate_limit);
 
     let status = response.status().as_u16();
     trace.set("http.response.status_code", status);
@@ -254,6 +243,21 @@ async fn finish(State(layer): State<FunctionLayer>, mut request: Request, next: 
         None => tracing::info!(%method, path, status, duration_ms, "request answered"),
     }
     response
+}
+
+/// Sets the headers that every answer has.
+fn set_common_headers(headers: &mut HeaderMap, request_id: &str, rate_limit: Option<RateLimitStatus>) {
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    if let Some(rate_limit) = rate_limit {
+        headers.insert(RATE_LIMIT_LIMIT, HeaderValue::from(rate_limit.limit));
+        headers.insert(RATE_LIMIT_REMAINING, HeaderValue::from(rate_limit.remaining));
+        headers.insert(RATE_LIMIT_RESET, HeaderValue::from(rate_limit.reset_s));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000"));
 }
 
 /// Opens the span of a request in the trace of its headers. It has the route instead of the path, which carries ids.
