@@ -1,7 +1,7 @@
 //! Reports of errors to Sentry: each log line of the level error becomes an event there. Off without SENTRY_DSN.
 //! <https://develop.sentry.dev/sdk/data-model/envelopes/>
 //!
-//! A report names the function, the request and the error, by a list of fields ([`TAGS`]). It has no tenant and no data
+//! A report names the function, the request and the error, by a list of fields (`TAGS`). It has no tenant and no data
 //! of customers: the request id leads to the log, which is under the operator's own control.
 
 use std::{

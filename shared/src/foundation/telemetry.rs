@@ -44,7 +44,7 @@ impl Telemetry {
         self.0.as_ref().map_or_else(Span::default, |exporter| Span::root(exporter, name, kind, parent))
     }
 
-    /// Runs `work` without a span of its own, so that each message of a queue opens a root span ([`record_span`]).
+    /// Runs `work` without a span of its own, so that each message of a queue opens a root span (`record_span`).
     pub fn scope<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
         scope::run(Scope { exporter: self.0.clone(), span: None }, work)
     }
