@@ -112,7 +112,8 @@ async fn one_trace_leads_from_the_webhook_through_the_queue_to_the_model_and_the
     let bot = TracedBot::start().await;
     let (received, event) = bot.receive(&format!("00-{TRACE_ID}-{CALLER_SPAN}-01")).await;
     let replied = bot.reply(&[], event).await;
-    assert_eq!(bot.deployed.manychat.sent_to("132"), ["C'est noté."]);
+    let sent = "Bonjour ! Je suis Lisa, l’assistant virtuel de company-traces.\n\nC'est noté.";
+    assert_eq!(bot.deployed.manychat.sent_to("132"), [sent]);
 
     let spans = bot.collector.spans();
     assert!(spans.iter().all(|span| span.trace_id == TRACE_ID), "{spans:#?}");
