@@ -4,7 +4,7 @@ import { type SubmitEvent, useState } from "react";
 import { call, client, type Schemas } from "@/api/client";
 import { FormError } from "@/layout/form-error";
 import { readStored, writeStored } from "@/lib/storage";
-import { useCompany } from "@/session/company";
+import { contextQuery, useCompany } from "@/session/company";
 import { useTexts } from "@/texts";
 import { Alert } from "@/ui/alert";
 import { Button } from "@/ui/button";
@@ -28,7 +28,8 @@ export function AskStep({ hasDocument, isDone }: { hasDocument: boolean; isDone:
     mutationFn: async (text: string) => (await call(client.POST("/api/v1/query", { body: { question: text } }))).data,
     onSuccess: async () => {
       writeStored(draftName, null);
-      await queries.invalidateQueries({ queryKey: askedQuery.queryKey });
+      // The question counts: the page shows how many are left.
+      await Promise.all([askedQuery, contextQuery].map(({ queryKey }) => queries.invalidateQueries({ queryKey })));
     },
     meta: { showsError: true },
   });

@@ -64,10 +64,11 @@ function TokenForm({ onToken }: { onToken: (token: string) => void }) {
 
 function Invitation({ token, onOther }: { token: string; onOther: () => void }) {
   const { auth } = useTexts("auth");
-  const invitation = useQuery(invitationQuery(token));
+  const [hasSignedUp, setSignedUp] = useState(false);
+  // A new session clears all that was read. The invitation is used by then, and is not asked for again.
+  const invitation = useQuery({ ...invitationQuery(token), enabled: !hasSignedUp });
   const state = useStore(session);
   const navigate = useNavigate();
-  const [hasSignedUp, setSignedUp] = useState(false);
   const hasJoined = hasSignedUp && state.status === "signed-in";
   useEffect(() => {
     if (hasJoined) void navigate({ to: "/", replace: true });
